@@ -1,0 +1,157 @@
+"""Which release serves: the champion pointer is read each second, and a new champion takes over once it is open, verified and warm.
+
+The old one stays until then, and as long as a request still uses it. A champion that cannot be opened changes nothing: the log and
+the metrics say so, and it is tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bentos.live_store import LiveStore
+from bentos.measures import Measures
+from footfall.core.sequences import Int64, Sequences
+from footfall.errors import FootfallError, StoreError
+from footfall.recommender import History, Slate
+from footfall.store import releases
+
+logger = logging.getLogger("footfall.service")
+
+POLL_S = 1.0
+RETRY_S = 30.0
+"""A champion that could not be opened is tried again after so long."""
+
+_WARM_UP_AT_US = 4_102_444_800_000_000  # 2100-01-01: later than every event
+
+
+class Ranker(Protocol):
+    """What is needed of a recommender."""
+
+    @property
+    def release_id(self) -> str:
+        """The release it serves."""
+        ...
+
+    @property
+    def history_events(self) -> int:
+        """Newest events of a history that it reads."""
+        ...
+
+    def encode(self, histories: Sequence[History]) -> Sequences:
+        """Histories as model input."""
+        ...
+
+    def recommend(self, sequences: Sequences, at: int | Int64, k: int, exclude: Sequence[Sequence[str]] | None, policy: str) -> list[Slate]:
+        """One slate a history."""
+        ...
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The release that the store points at, and where its bundle lies."""
+
+    release_id: str
+    model_tag: str
+
+
+class Changeover:
+    """Holds the one reference to the ranker that serves."""
+
+    def __init__(
+        self,
+        store: LiveStore,
+        measures: Measures,
+        open_ranker: Callable[[Path], Ranker],
+        find_bundle: Callable[[str], Path],
+        built_with: str | None = None,
+    ) -> None:
+        """Open the champion, or the release that the bento was built with, and begin to poll.
+
+        Args:
+            store: where the champion pointer is.
+            measures: counts changeovers.
+            open_ranker: opens and verifies a bundle.
+            find_bundle: model tag -> folder.
+            built_with: model tag to serve while the store has no champion or does not answer.
+        """
+        self._store, self._measures = store, measures
+        self._open_ranker, self._find_bundle = open_ranker, find_bundle
+        self._ranker: Ranker | None = None
+        self._failed: tuple[str, float] | None = None
+        self.failure: str | None = None
+        self._stop = threading.Event()
+        self.look()
+        if self._ranker is None and built_with is not None:
+            self._change(Champion(built_with.partition(":")[2], built_with))
+        self._thread = threading.Thread(target=self._poll, name="footfall-changeover", daemon=True)
+        self._thread.start()
+
+    @property
+    def ranker(self) -> Ranker | None:
+        """What serves now; None until a first release could be opened."""
+        return self._ranker
+
+    def close(self) -> None:
+        """Stop polling."""
+        self._stop.set()
+        self._thread.join(5.0)
+
+    def look(self) -> None:
+        """Read the pointer once, and change over when it names another release."""
+        try:
+            release_id = self._store.call(releases.champion_id)
+            self._measures.note_store(away=False)
+            if release_id is None or (self._ranker is not None and self._ranker.release_id == release_id):
+                return
+            if self._failed is not None and self._failed[0] == release_id and time.monotonic() < self._failed[1]:
+                return
+            record = self._store.call(releases.get, release_id)
+        except StoreError:
+            self._measures.note_store(away=True)  # what serves goes on serving; the store has said so in the log
+            return
+        self._change(Champion(record.release_id, record.model_tag))
+
+    def _change(self, champion: Champion) -> None:
+        started = time.monotonic()
+        try:
+            ranker = self._open_ranker(self._find_bundle(champion.model_tag))
+            warm_up(ranker)
+        except (FootfallError, OSError, ValueError, RuntimeError) as error:
+            self.failure = f"{champion.release_id}: {error.what if isinstance(error, FootfallError) else type(error).__name__}"
+            self._failed = (champion.release_id, time.monotonic() + RETRY_S)
+            self._measures.note_refused_release(champion.release_id)
+            serving = "none" if self._ranker is None else self._ranker.release_id
+            logger.exception("release %s cannot be served; %s goes on", champion.release_id, serving)
+            return
+        before, self._ranker = self._ranker, ranker
+        self._failed = self.failure = None
+        self._measures.note_release(ranker.release_id, None if before is None else before.release_id)
+        logger.info("release %s serves, opened in %.1f s; before: %s", ranker.release_id, time.monotonic() - started, before and before.release_id)
+
+    def _poll(self) -> None:
+        while not self._stop.wait(POLL_S):
+            try:
+                self.look()
+            except Exception:  # the thread must outlive whatever one look meets; it is logged, and the next second looks again
+                logger.exception("could not look for a new release")
+
+
+def warm_up(ranker: Ranker) -> None:
+    """Answer a few requests that nobody asked, so that the first real one is as quick as the others.
+
+    Raises:
+        ValueError: the ranker gives no items, or scores that are no numbers.
+    """
+    first = ranker.recommend(ranker.encode([History([], [], [])]), _WARM_UP_AT_US, 10, None, "fused")[0]
+    seen = [line.item_id for line in first.items]
+    history = History(seen, ["purchase"] * len(seen), [_WARM_UP_AT_US - 86_400_000_000 * (n + 1) for n in range(len(seen))][::-1])
+    for _ in range(3):
+        slate = ranker.recommend(ranker.encode([history]), _WARM_UP_AT_US, 10, None, "fused")[0]
+    if not slate.items or slate.degraded is not None:
+        raise ValueError(f"no usable slate from {ranker.release_id}: {slate.degraded}")

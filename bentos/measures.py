@@ -1,0 +1,78 @@
+"""What the service counts, for Prometheus. Labels are releases, routes and fixed words: never a user, a query or a path from outside."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Measures:
+    """The service's counters, histograms and gauges."""
+
+    def __init__(self, registry: Any = None) -> None:
+        """Make them; in a registry of their own in tests.
+
+        `prometheus_client` is imported here, and not before: BentoML says by an environment variable, set when its worker starts,
+        that several processes count together.
+        """
+        from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+        self._registry: CollectorRegistry = registry or REGISTRY
+        own = self._registry
+        self._requests = Counter("footfall_http_requests", "Requests answered", ["route", "status"], registry=own)
+        self._seconds = Histogram("footfall_http_request_seconds", "Time to answer", ["route"], buckets=_BUCKETS, registry=own)
+        self._slates = Counter("footfall_slates", "Slates returned", ["release", "degraded"], registry=own)
+        self._slate_seconds = Histogram("footfall_slate_seconds", "Time to read a history and rank", ["release"], buckets=_BUCKETS, registry=own)
+        self._events = Counter("footfall_events", "Events received", ["outcome"], registry=own)
+        self._lost = Counter("footfall_exposures_lost", "Exposures that could not be written", registry=own)
+        self._changeovers = Counter("footfall_changeovers", "Changes of release", ["release", "outcome"], registry=own)
+        self._release = Gauge("footfall_release", "1 for the release that serves", ["release"], multiprocess_mode="livemax", registry=own)
+        self._away = Gauge("footfall_store_away", "1 while the live store does not answer", multiprocess_mode="livemax", registry=own)
+
+    def count_request(self, route: str, status: int, seconds: float) -> None:
+        """One request answered."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def count_slate(self, release: str, degraded: str | None, seconds: float) -> None:
+        """One slate returned."""
+        self._slates.labels(release, degraded or "no").inc()
+        self._slate_seconds.labels(release).observe(seconds)
+
+    def count_events(self, accepted: int, duplicates: int, rejected: int) -> None:
+        """The events of one request."""
+        for outcome, number in (("accepted", accepted), ("duplicate", duplicates), ("rejected", rejected)):
+            if number:
+                self._events.labels(outcome).inc(number)
+
+    def count_lost_exposures(self, number: int) -> None:
+        """Exposures that are lost."""
+        self._lost.inc(number)
+
+    def note_release(self, release: str, before: str | None) -> None:
+        """Another release serves."""
+        if before is not None:
+            self._release.labels(before).set(0)
+        self._release.labels(release).set(1)
+        self._changeovers.labels(release, "done").inc()
+
+    def note_refused_release(self, release: str) -> None:
+        """A champion could not be opened."""
+        self._changeovers.labels(release, "failed").inc()
+
+    def note_store(self, *, away: bool) -> None:
+        """Whether the store answers."""
+        self._away.set(1 if away else 0)
+
+    def page(self) -> tuple[bytes, str]:
+        """The metrics page, of all worker processes together, and its content type."""
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client types it in part
+        return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,56 @@
+"""What goes wrong with a request, as one exception and one JSON shape: {error, what, where, expected, found, next}.
+
+An answer never repeats a user id, a query or free text: what was found is described by its kind and size.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+RETRY_AFTER_S = 1
+
+
+class Problem(Exception):  # noqa: N818 - an answer, as RFC 9457 calls it
+    """A request that is answered with a status other than 200.
+
+    Args:
+        status: HTTP status.
+        error: one word for programs.
+        what: one sentence for people.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        what: str,
+        *,
+        where: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        next_step: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Keep the parts."""
+        self.status = status
+        self.headers = headers or {}
+        self.body = {"error": error, "what": what, "where": where, "expected": expected, "found": found, "next": next_step}
+        super().__init__(what)
+
+    def response(self) -> Response:
+        """The answer."""
+        return answer(self.body, self.status, self.headers)
+
+
+def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(text.encode(), status, {"x-content-type-options": "nosniff", **(headers or {})}, media_type="application/json")
+
+
+def busy(what: str) -> Problem:
+    """503 that asks to come again: nothing of the request was kept."""
+    return Problem(503, "unavailable", what, next_step="send it again", headers={"retry-after": str(RETRY_AFTER_S)})

@@ -1,0 +1,81 @@
+"""The BentoML service: it starts the parts, mounts the application and says when it is ready.
+
+Served from a built bento (`python -m bentos serve`); the environment says where the state lies (FOOTFALL_ROOT, BENTOML_HOME).
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import bentoml
+
+from bentos.app import THREADS, Parts, make_app
+from bentos.door import Door
+from footfall.settings import load_settings
+
+NAME = "footfall"
+
+app = make_app()
+
+
+@bentoml.service(
+    name=NAME,
+    workers=1,
+    traffic={"timeout": 30},
+    # BentoML would count requests by their path as it came: whoever asks for many paths that do not exist would fill the memory.
+    # The application counts by route, on the same /metrics.
+    metrics={"enabled": False},
+    # an access log holds addresses, and nobody asked for one
+    logging={"access": {"enabled": False}},
+)
+@bentoml.asgi_app(app, path="/")
+class Footfall:
+    """One worker process."""
+
+    def __init__(self) -> None:
+        """Open the store and the champion; from then on the worker is ready."""
+        from bentos.answering import Answering
+        from bentos.changeover import Changeover
+        from bentos.live_store import LiveStore
+        from bentos.measures import Measures
+        from bentos.parent import end_with_parent
+        from bentos.registry import built_with, bundle_path
+        from bentos.writer import Writer
+        from footfall.pseudonyms import pseudonym, read_key
+        from footfall.recommender import Recommender
+
+        end_with_parent()
+        logging.getLogger("footfall").setLevel(logging.INFO)
+        settings = load_settings()
+        key = settings.pseudonym_key or read_key(settings.paths.key)
+        measures = Measures()
+        self._store = LiveStore(settings.store_url)
+        self._changeover = Changeover(
+            self._store,
+            measures,
+            partial(Recommender.open, threads=1),
+            partial(bundle_path, home=settings.paths.bentoml_home),
+            built_with(Path(__file__)),
+        )
+        self._writer = Writer(self._store, measures)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="footfall-slates")
+        self._answering = Answering(self._store, self._writer, self._changeover, measures)
+        app.state.parts = Parts(self._answering, measures, partial(pseudonym, key=key), settings.replay_clock, self._threads)
+
+    async def __is_ready__(self) -> bool:
+        """Whether /readyz says yes: a release is open and warm."""
+        return self._answering.ready
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML ships no types
+    def close(self) -> None:
+        """Write what waits to be written, and let go of the store; all requests have been answered by now."""
+        self._changeover.close()
+        self._threads.shutdown()
+        self._writer.close()
+        self._store.close()
+
+
+Footfall.add_asgi_middleware(Door, api_keys=load_settings().api_keys)  # type: ignore[attr-defined]  # the decorator made a Service of it

@@ -1,0 +1,150 @@
+"""One thread that writes: events are acknowledged once their transaction is on disk, exposures follow within a moment.
+
+SQLite has one writer at a time, and every commit waits for the disk. So whatever arrived during one commit goes into the next
+together, with the exposures that wait: under load many requests share one commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from typing import Any
+
+from bentos.live_store import LiveStore
+from bentos.measures import Measures
+from footfall.errors import StoreError
+from footfall.store.events import Appended
+from footfall.store.together import write_together
+
+logger = logging.getLogger("footfall.service")
+
+Row = tuple[Any, ...]
+
+FLUSH_S = 0.05
+"""How long an exposure waits for company."""
+
+EVENT_CAPACITY = 20_000
+"""Event rows that may wait; more are refused, and the client is asked to come again."""
+
+EXPOSURE_CAPACITY = 200_000
+"""Exposure rows that may wait while the store is away; then the oldest are lost, and counted."""
+
+PATIENCE_S = 3.0
+"""How long the end waits for a store that is away."""
+
+_ROWS_A_COMMIT = 20_000
+
+
+class QueueFullError(Exception):
+    """More waits to be written than may wait."""
+
+
+class Writer:
+    """Appends events and exposures in the background."""
+
+    def __init__(self, store: LiveStore, measures: Measures) -> None:
+        """Start the thread."""
+        self._store, self._measures = store, measures
+        self._events: deque[tuple[list[Row], Future[Appended]]] = deque()
+        self._exposures: deque[Row] = deque()
+        self._waiting_events = 0
+        self._oldest_exposure: float | None = None
+        self._closing = False
+        self._give_up_at = float("inf")
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="footfall-writer", daemon=True)
+        self._thread.start()
+
+    def append_events(self, rows: list[Row]) -> Future[Appended]:
+        """Queue events; the future is done when they are on disk, or failed with `StoreError` when they are not.
+
+        Raises:
+            QueueFullError: too many wait already.
+        """
+        future: Future[Appended] = Future()
+        with self._wake:
+            if self._closing or self._waiting_events + len(rows) > EVENT_CAPACITY:
+                raise QueueFullError
+            self._events.append((rows, future))
+            self._waiting_events += len(rows)
+            self._wake.notify()
+        return future
+
+    def log_exposures(self, rows: list[Row]) -> None:
+        """Queue the rows of one slate."""
+        with self._wake:
+            self._exposures.extend(rows)
+            lost = max(0, len(self._exposures) - EXPOSURE_CAPACITY)
+            for _ in range(lost):
+                self._exposures.popleft()
+            if self._oldest_exposure is None:
+                self._oldest_exposure = time.monotonic()
+                self._wake.notify()
+        if lost:
+            self._measures.count_lost_exposures(lost)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Write what waits, and stop."""
+        with self._wake:
+            self._closing = True
+            self._give_up_at = min(self._give_up_at, time.monotonic() + PATIENCE_S)
+            self._wake.notify()
+        self._thread.join(timeout_s)
+        if self._exposures:
+            self._measures.count_lost_exposures(len(self._exposures))
+            logger.error("%d exposures could not be written before the end", len(self._exposures))
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wait()
+                if self._closing and not self._events and not self._exposures:
+                    return
+                events, exposures = self._take()
+            if not self._write(events, exposures) and self._give_up_or_pause():
+                return
+
+    def _wait(self) -> None:
+        while not self._events and not self._closing:
+            if self._oldest_exposure is None:
+                self._wake.wait()
+                continue
+            left = self._oldest_exposure + FLUSH_S - time.monotonic()
+            if left <= 0:
+                return
+            self._wake.wait(left)
+
+    def _take(self) -> tuple[list[tuple[list[Row], Future[Appended]]], list[Row]]:
+        events, rows = [], 0
+        while self._events and rows < _ROWS_A_COMMIT:
+            events.append(self._events.popleft())
+            rows += len(events[-1][0])
+        self._waiting_events -= rows
+        exposures = [self._exposures.popleft() for _ in range(min(len(self._exposures), _ROWS_A_COMMIT))]
+        self._oldest_exposure = time.monotonic() if self._exposures else None
+        return events, exposures
+
+    def _write(self, events: list[tuple[list[Row], Future[Appended]]], exposures: list[Row]) -> bool:
+        try:
+            appended = self._store.call(write_together, [rows for rows, _ in events], exposures)
+        except StoreError as error:
+            for _, future in events:
+                future.set_exception(error)
+            with self._wake:
+                self._exposures.extendleft(reversed(exposures))
+                self._oldest_exposure = time.monotonic() if self._exposures else None
+            return False
+        for (_, future), result in zip(events, appended, strict=True):
+            future.set_result(result)
+        return True
+
+    def _give_up_or_pause(self) -> bool:
+        """After a failure: whether to stop. Events that come meanwhile fail at once, so that their clients know."""
+        with self._wake:
+            if time.monotonic() > self._give_up_at:
+                return True
+            self._wake.wait_for(lambda: bool(self._events), timeout=0.2)
+        return False

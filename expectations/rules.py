@@ -1,0 +1,71 @@
+"""Reading the suites: JSON in Great Expectations' own form, with two words of ours in each rule's `meta`.
+
+`level` is "row" (its failing rows go to quarantine with `reason`) or "batch" (a failure holds the whole batch);
+`needs` names an argument of `judge` without which the rule is not asked. `says` is the rule in words, for receipts.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from footfall.errors import ContractError
+
+FOLDER = Path(__file__).parent / "suites"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation, as it stands in the file."""
+
+    type: str
+    kwargs: dict[str, Any]
+    severity: str
+    level: str
+    says: str
+    reason: str | None
+    needs: str | None
+
+    @property
+    def key(self) -> str:
+        """What tells this rule from the others of its suite; it travels through Great Expectations as `meta`."""
+        return f"{self.level}: {self.says}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The rules of one contract, and the share of bad rows above which a batch of at least `share_from_rows` rows is held."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    max_bad_share: float
+    share_from_rows: int
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the rules look at."""
+        return sorted({rule.kwargs["column"] for rule in self.rules if "column" in rule.kwargs})
+
+
+@lru_cache(maxsize=16)
+def read_suite(contract_name: str, folder: Path = FOLDER) -> Suite:
+    """The suite of one contract.
+
+    Raises:
+        ContractError: there is no suite of that name.
+    """
+    path = folder / f"{contract_name}.json"
+    if not path.exists():
+        names = ", ".join(sorted(file.stem for file in folder.glob("*.json")))
+        raise ContractError("no suite for this contract", where=path, expected=names, found=contract_name)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    rules = tuple(_rule(entry) for entry in document["expectations"])
+    return Suite(document["name"], rules, document["meta"]["max_bad_share"], document["meta"]["max_bad_share_from_rows"])
+
+
+def _rule(entry: dict[str, Any]) -> Rule:
+    meta = entry["meta"]
+    return Rule(entry["type"], entry["kwargs"], entry["severity"], meta["level"], meta["says"], meta.get("reason"), meta.get("needs"))

@@ -1,0 +1,73 @@
+"""git and DVC as subprocesses of one folder, free of the user's hooks, prompts and shell variables."""
+
+from __future__ import annotations
+
+import collections
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flows.environment import process_environment
+from footfall.errors import BusyError, WorkspaceError
+
+_DVC_BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
+"""What DVC says when another of its processes works in the folder; its exit status, 255, is the same for a failed stage."""
+_GUARD = Path(__file__).with_name("guard.py")
+
+
+def git(root: Path, *arguments: str, check: bool = True) -> str:
+    """Run one git command in `root` and return its output without the last newline.
+
+    Raises:
+        WorkspaceError: git is missing, or it failed and `check` holds.
+    """
+    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false", *arguments]
+    environment = process_environment(root) | {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true"}
+    try:
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise WorkspaceError("git is not installed", expected="git on PATH", next_step="install git") from error
+    if check and done.returncode != 0:
+        raise WorkspaceError(
+            f"git {arguments[0]} failed", where=root, found=(done.stderr or done.stdout)[-500:].strip(), next_step=f"cd {root} && git status"
+        )
+    return done.stdout.rstrip("\n")
+
+
+def dvc(root: Path, *arguments: str, on_line: Callable[[str], None] | None = None, keep_open: Sequence[int] = ()) -> list[str]:
+    """Run one DVC command in `root`, handing on each line as it comes; return the last lines.
+
+    The command runs below a guard that ends it, with all it started, when this process dies; `keep_open` are file descriptors that the
+    guard inherits, so that a lease outlives a killed flow until DVC's processes are gone.
+
+    Raises:
+        BusyError: another DVC process works in the same folder.
+        WorkspaceError: DVC failed; the last lines are in `found`.
+    """
+    environment = process_environment(root)
+    del environment["PYTHONPATH"]  # stage commands set their own
+    command = [sys.executable, "-I", str(_GUARD), sys.executable, "-m", "dvc", *arguments]
+    last: collections.deque[str] = collections.deque(maxlen=30)
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        pass_fds=tuple(keep_open),
+    ) as process:
+        for line in process.stdout or ():
+            if line := line.strip():
+                last.append(line)
+                if on_line:
+                    on_line(line)
+    if process.returncode == 0:
+        return list(last)
+    name = f"dvc {arguments[0]}"
+    if any(sign in line for line in last for sign in _DVC_BUSY):
+        raise BusyError(f"{name} found another DVC process at work", where=root, found=last[-1], next_step="wait for it to end, then run again")
+    raise WorkspaceError(f"{name} failed", where=root, expected="exit status 0", found="\n".join([f"exit status {process.returncode}", *last]))

@@ -1,0 +1,222 @@
+"""Flow `ingest`: land what the world has, let the gate judge it, and bring what passed to data/raw and the live store.
+
+The order is catalogue, users, events, because events are judged against the catalogue. A batch that is held stops no other one.
+Run twice, or again after a kill, it does nothing twice: batches are known by id and content, events by id.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from expectations import gate
+from flows import watermarks
+from flows.lease import lease
+from flows.world import RETRY_DELAYS, worth_retrying
+from footfall import store
+from footfall.contracts import CATALOGUE, EVENTS, USERS, C, Contract
+from footfall.documents import Verdict
+from footfall.errors import SourceError
+from footfall.paths import Paths
+from footfall.pseudonyms import read_key
+from footfall.settings import Settings, load_settings
+from footfall.sources import landing, live, open_source
+from footfall.sources.landing import Batch, read_candidate
+from footfall.sources.months import snapshot_id
+from footfall.store import events as event_store
+from footfall.tables import read_parquet
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+INGEST_WAIT_S = 900.0
+"""How long an ingest waits for another one, or for a retrain that is digesting data/raw."""
+
+
+@dataclass
+class Ingested:
+    """What one ingest did.
+
+    Attributes:
+        batches: batches accepted now, contract and id; `known` counts those that had been accepted before.
+        rows: accepted rows by contract.
+        quarantined: rows put into quarantine now, by reason.
+        held: batches held back, each with its failed rules and the command that shows it.
+        stored: events newly in the live store.
+    """
+
+    batches: list[str] = field(default_factory=list)
+    known: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
+    held: list[dict[str, Any]] = field(default_factory=list)
+    stored: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+@flow(name="ingest", persist_result=False)
+def ingest(source: str | None = None, until: datetime | None = None) -> dict[str, Any]:
+    """Bring everything that happened before `until` to data/raw and the live store.
+
+    Args:
+        source: an outside source (`footfall.sources.SOURCE_NAMES`); None takes only what came in by HTTP.
+        until: UTC; None means now.
+
+    Raises:
+        SourceError: the source cannot be read, or there is no accepted catalogue to judge events by.
+    """
+    settings = load_settings()
+    until = moment(until)
+    with lease(settings.paths.ingest_lease, f"ingest until {until.isoformat()}", wait_s=INGEST_WAIT_S):
+        return run_ingest(settings, source, until).as_dict()
+
+
+def run_ingest(settings: Settings, source: str | None, until: datetime) -> Ingested:
+    """The steps of the flow, in order."""
+    done = Ingested()
+    engine = store.open_store(settings.store_url)
+    try:
+        if source is not None:
+            for batch in land_snapshots(settings, source, until):
+                pass_gate(settings.paths, engine, batch, until, done)
+            for batch in land_events(settings, source, until):
+                pass_gate(settings.paths, engine, batch, until, done)
+            if not any(held["contract"] == EVENTS.name for held in done.held):
+                watermarks.write(settings.paths.watermarks, source, until)  # a held month is landed again, once somebody has mended it
+        for batch in land_live(settings.paths, engine, until):
+            pass_gate(settings.paths, engine, batch, until, done)
+            live.finish(engine, batch)
+    finally:
+        engine.dispose()
+    report(done)
+    return done
+
+
+def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done: Ingested) -> None:
+    """Let the gate judge one batch, and put every part of it where it belongs.
+
+    The store comes before data/raw: a kill in between is mended by the next run, because the batch is not accepted yet.
+    """
+    if batch.landed:
+        done.known += 1
+        return
+    judgement = judge(paths, batch, until)
+    verdict = judgement.verdict
+    if verdict.outcome != "pass":
+        landing.hold(paths, batch, verdict)
+        done.held.append(_held(batch, verdict))
+        return
+    landing.set_aside(paths, batch, judgement.bad, verdict)
+    if batch.contract == EVENTS.name:
+        done.stored += store_events(engine, batch, judgement)
+    landing.accept(paths, batch, judgement.good, verdict)
+    done.batches.append(f"{batch.contract}/{batch.batch_id}")
+    done.rows[batch.contract] = done.rows.get(batch.contract, 0) + judgement.good.num_rows
+    done.quarantined = dict(sorted((Counter(done.quarantined) + Counter(verdict.quarantined)).items()))
+
+
+@task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
+def land_snapshots(settings: Settings, source: str, until: datetime) -> list[Batch]:
+    """Land the source's catalogue and users, each unless it is what was accepted last."""
+    shop = open_source(source, pseudonym_key(settings))
+    batch_id, batches = snapshot_id(source, until), []
+    for contract, table in ((CATALOGUE, shop.catalogue()), (USERS, shop.users(until))):
+        if not _accepted_last(settings.paths, contract, source, table):
+            batches.append(landing.land(settings.paths, contract.name, batch_id, table, origin=source))
+    return batches
+
+
+@task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
+def land_events(settings: Settings, source: str, until: datetime) -> list[Batch]:
+    """Land the source's events since the last ingest, by month."""
+    shop = open_source(source, pseudonym_key(settings))
+    since = watermarks.read(settings.paths.watermarks, source)
+    return [landing.land(settings.paths, EVENTS.name, batch_id, table, origin=source) for batch_id, table in shop.events(since, until)]
+
+
+@task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
+def land_live(paths: Paths, engine: Engine, until: datetime) -> list[Batch]:
+    """Land what came in by HTTP and no raw batch holds yet, by day."""
+    return live.land_live(paths, engine, until)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def judge(paths: Paths, batch: Batch, until: datetime) -> gate.Judgement:
+    """Ask the gate about one batch. No retry: the same rows would get the same verdict."""
+    known = known_items(paths) if batch.contract == EVENTS.name else None
+    return gate.judge(batch.contract, read_candidate(batch), subject=batch.batch_id, known_items=known, until=until)
+
+
+@task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
+def store_events(engine: Engine, batch: Batch, judgement: gate.Judgement) -> int:
+    """Upsert a batch's good events into the live store; what came in by HTTP is there, and its bad rows leave histories. Returns how many are new."""
+    if batch.origin != live.ORIGIN:
+        return event_store.append(engine, judgement.good).accepted
+    for reason in sorted(judgement.verdict.quarantined):
+        rows = [row[C.EVENT_ID] for row in judgement.bad.select([C.EVENT_ID, C.REASON]).to_pylist() if row[C.REASON] == reason]
+        event_store.withdraw(engine, rows, reason)
+    return 0
+
+
+def known_items(paths: Paths) -> frozenset[str]:
+    """Items of all accepted catalogue batches.
+
+    Raises:
+        SourceError: none has been accepted.
+    """
+    folders = landing.list_batches(paths, CATALOGUE.name)
+    if not folders:
+        next_step = "footfall quarantine list, or footfall ingest --source complete_journey"
+        raise SourceError("no catalogue has been accepted, so events cannot be judged", where=paths.raw / CATALOGUE.name, next_step=next_step)
+    return frozenset(item for folder in folders for item in read_parquet(folder / landing.ROWS, (C.ITEM_ID,)).column(C.ITEM_ID).to_pylist())
+
+
+def moment(given: datetime | None) -> datetime:
+    """`given` in UTC (a naive moment counts as UTC); None means now, to the second."""
+    if given is None:
+        return datetime.now(UTC).replace(microsecond=0)
+    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+
+
+def pseudonym_key(settings: Settings) -> bytes:
+    """The key from the environment, else from its file."""
+    return settings.pseudonym_key or read_key(settings.paths.key)
+
+
+def report(done: Ingested) -> None:
+    """Say in the run's log what happened."""
+    logger = get_run_logger()
+    logger.info(
+        "accepted %s batches with %s; %s had been accepted before; %s events are new in the live store",
+        len(done.batches),
+        done.rows,
+        done.known,
+        done.stored,
+    )
+    if done.quarantined:
+        logger.warning("rows in quarantine, by reason: %s; look at them: footfall quarantine list", done.quarantined)
+    for held in done.held:
+        logger.warning("held batch %s of %s: %s; look at it: %s", held["batch_id"], held["contract"], ", ".join(held["failed"]), held["look"])
+
+
+def _held(batch: Batch, verdict: Verdict) -> dict[str, Any]:
+    failed = [str(check["rule"]) for check in verdict.checks if not check["ok"] and check["severity"] == "batch"]
+    return {"contract": batch.contract, "batch_id": batch.batch_id, "failed": failed, "look": f"footfall quarantine show {batch.batch_id}"}
+
+
+def _accepted_last(paths: Paths, contract: Contract, source: str, table: pa.Table) -> bool:
+    """Whether the newest accepted snapshot of this source has these very rows."""
+    folders = [folder for folder in landing.list_batches(paths, contract.name) if folder.name.startswith(f"{source}-")]
+    if not folders:
+        return False
+    before = read_parquet(folders[-1] / landing.ROWS).replace_schema_metadata(None)
+    return bool(contract.sort(contract.check(table)).equals(before))

@@ -1,0 +1,138 @@
+"""What a retrain does to its workspace's git and DVC: add, date, reproduce, commit, tag, push, or undo all of it.
+
+A flow asks DVC for everything that `dvc.yaml` describes and never lists stages. Every function can be run again after a kill at any moment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows.commands import dvc, git
+from flows.workspace import BRANCH
+from footfall.documents import Verdict
+from footfall.errors import HoldError, ParamsError, WorkspaceError
+from footfall.params import load_params
+from footfall.paths import Paths
+
+_AS_OF = re.compile(r"""^(?P<key>[ \t]+as_of:[ \t]*)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s#]+)""", re.MULTILINE)
+_COMMITTED = ("params.yaml", "dvc.lock", "data/raw.dvc", "reports")
+
+
+def require_workspace(root: Path) -> None:
+    """Raise `WorkspaceError` unless `root` is a workspace: nothing here ever commits in a person's checkout."""
+    branch = git(root, "symbolic-ref", "--quiet", "--short", "HEAD", check=False)
+    if branch != BRANCH or not (root / ".git").is_dir():
+        where = f"branch {branch}" if branch else "no branch"
+        raise WorkspaceError(
+            "unattended runs happen in a workspace only",
+            where=root,
+            expected=f"branch {BRANCH}",
+            found=where,
+            next_step="footfall init DIR, then run there",
+        )
+
+
+def dvc_add_raw(root: Path) -> None:
+    """Put the accepted batches under DVC: `data/raw.dvc` then names their digest."""
+    raw = Paths(root).raw
+    if not raw.is_dir():
+        raise WorkspaceError("no batch has been accepted yet", where=raw, expected="raw batches that the gate passed", next_step="footfall ingest")
+    dvc(root, "add", "--quiet", str(raw.relative_to(root)))
+
+
+def set_as_of(root: Path, as_of: datetime) -> None:
+    """Write `data.as_of` into params.yaml: that one value, every other character stays.
+
+    Raises:
+        ParamsError: there is not exactly one `as_of`.
+    """
+    path = Paths(root).params
+    text = path.read_text(encoding="utf-8")
+    found = _AS_OF.findall(text)
+    if len(found) != 1:
+        raise ParamsError("cannot date the parameters", where=path, expected="one line 'as_of:' below 'data:'", found=f"{len(found)} such lines")
+    dated = _AS_OF.sub(lambda match: f'{match["key"]}"{as_of.astimezone(UTC).isoformat()}"', text)
+    if dated != text:
+        half = path.with_suffix(".yaml.half")
+        half.write_text(dated, encoding="utf-8")
+        half.replace(path)
+    if load_params(path).data.as_of != as_of:
+        raise ParamsError("cannot date the parameters", where=path, expected=as_of.isoformat(), found=load_params(path).data.as_of.isoformat())
+
+
+def repro(root: Path, *, on_line: Callable[[str], None] | None = None, keep_open: Sequence[int] = ()) -> None:
+    """Bring everything that `dvc.yaml` describes up to date, as one subprocess.
+
+    Raises:
+        BusyError: another DVC process works in this workspace.
+        HoldError: the canonical tables were held by the gate.
+        WorkspaceError: a stage failed.
+    """
+    report = Paths(root).validation_report
+    before = report.stat().st_mtime_ns if report.exists() else None
+    try:
+        dvc(root, "repro", on_line=on_line, keep_open=keep_open)
+    except WorkspaceError as error:
+        if report.exists() and report.stat().st_mtime_ns != before:
+            verdict = Verdict.from_json(report.read_text(encoding="utf-8"), where=report)
+            if verdict.outcome != "pass":
+                failed = [str(check.get("rule")) for check in verdict.checks if not check.get("ok")]
+                raise HoldError(
+                    "the canonical tables were held", where=report, expected="verdict pass", found=", ".join(failed), next_step=verdict.next_step
+                ) from error
+        raise
+
+
+def commit_candidate(root: Path, message: str) -> str:
+    """Commit what a retrain made (parameters, `dvc.lock`, the batches' digest, reports); return the commit, old when nothing changed."""
+    git(root, "add", "--", *(name for name in _COMMITTED if (root / name).exists()))
+    if git(root, "diff", "--cached", "--name-only"):
+        git(root, "commit", "--quiet", "--no-verify", "-m", message)
+    return revision(root)
+
+
+def revision(root: Path) -> str:
+    """The commit at HEAD."""
+    return git(root, "rev-parse", "HEAD")
+
+
+def tag(root: Path, name: str) -> None:
+    """Tag HEAD; a tag that stands stays where it is."""
+    if not git(root, "tag", "--list", name):
+        git(root, "tag", name)
+
+
+def push(root: Path) -> list[str]:
+    """Push branch and tags, and data, to every remote that somebody has set; return their names. The checkout is never among them."""
+    pushed = []
+    for remote in git(root, "remote").split():
+        if not git(root, "remote", "get-url", "--push", remote).startswith("no-push:"):
+            git(root, "push", "--quiet", "--follow-tags", remote, "HEAD")
+            git(root, "push", "--quiet", "--tags", remote)
+            pushed.append(remote)
+    if dvc(root, "remote", "list"):
+        dvc(root, "push", "--quiet")
+        pushed.append("dvc")
+    return pushed
+
+
+def is_clean(root: Path) -> bool:
+    """Whether the files that a retrain writes are as committed."""
+    return not git(root, "status", "--porcelain", "--untracked-files=all", "--", *_COMMITTED)
+
+
+def undo(root: Path) -> None:
+    """Put the workspace back to its last commit: `git checkout` and `dvc checkout`.
+
+    Accepted batches stay in `data/raw`: they are facts of the world, not of the failed run, and the next retrain adds them again.
+    """
+    tracked = [name for name in _COMMITTED if git(root, "ls-files", "--", name)]
+    git(root, "reset", "--quiet")
+    if tracked:
+        git(root, "checkout", "--quiet", "HEAD", "--", *tracked)
+    git(root, "clean", "--quiet", "-fd", "--", *_COMMITTED)
+    if (root / "dvc.lock").exists():
+        dvc(root, "checkout", "--quiet", "--force", "dvc.yaml")

@@ -1,0 +1,180 @@
+"""Reading and writing data/sequences: the arrays, the vocabulary, the users, the split and the targets.
+
+    item_index.npy event_type.npy occurred_at.npy offsets.npy   Sequences
+    users.parquet        user_id in the order of the user positions 0..U-1
+    vocabulary.parquet   VOCABULARY contract
+    split.json           as_of, test_start, train_end: ISO and microseconds
+    targets_validation.parquet targets_test.parquet   user (position), item_id, item_index (0: outside the vocabulary)
+
+Needs numpy and pyarrow only, because the training stage reads through it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from footfall.contracts import VOCABULARY, C
+from footfall.core.sequences import Sequences
+from footfall.core.vocabulary import Vocabulary
+from footfall.errors import SourceError
+from footfall.tables import read_parquet, write_parquet, write_text
+
+ARRAYS = {"item_index": np.int32, "event_type": np.int8, "occurred_at": np.int64, "offsets": np.int64}
+USER = "user"
+"""Column of the targets tables: a user's position in `Sequences`."""
+WINDOWS = ("validation", "test")
+_REMAKE = "dvc repro sequences"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Moments that part the events, in microseconds: train | train_end | validation | test_start | test | as_of."""
+
+    train_end: int
+    test_start: int
+    as_of: int
+
+    def start(self, window: str) -> int:
+        """First moment of "validation" or "test": histories for its labels end before it."""
+        return {"validation": self.train_end, "test": self.test_start}[window]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What T users bought in their first basket of one window.
+
+    Attributes:
+        users: (T,) int64 positions in `Sequences`, ascending.
+        item_index: (N,) int32, user after user; 0 for an item outside the vocabulary, which still counts as a target.
+        offsets: (T + 1,) int64; user t owns item_index[offsets[t]:offsets[t + 1]].
+    """
+
+    users: npt.NDArray[np.int64]
+    item_index: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """T, the number of users with a basket in the window."""
+        return len(self.users)
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """(T,) distinct items a user, inside the vocabulary or not."""
+        return np.diff(self.offsets)
+
+
+def write_sequences(folder: Path, sequences: Sequences) -> None:
+    """Write the four arrays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, kind in ARRAYS.items():
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(getattr(sequences, name), dtype=kind), allow_pickle=False)
+
+
+def read_sequences(folder: Path) -> Sequences:
+    """The histories of all users.
+
+    Raises:
+        SourceError: an array is missing, damaged, of another type, or does not fit the others.
+    """
+    arrays: dict[str, Any] = {name: _read_array(folder / f"{name}.npy", np.dtype(kind)) for name, kind in ARRAYS.items()}
+    try:
+        return Sequences(**arrays)
+    except (ValueError, IndexError) as error:
+        raise SourceError("sequence arrays do not fit each other", where=folder, found=str(error), next_step=_REMAKE) from error
+
+
+def _read_array(path: Path, kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
+    try:
+        array: npt.NDArray[np.generic] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SourceError("array cannot be read", where=path, expected="a whole .npy file", found=type(error).__name__, next_step=_REMAKE) from error
+    if array.dtype != kind or array.ndim != 1:
+        raise SourceError(
+            "array has another form",
+            where=path,
+            expected=f"one-dimensional {kind}",
+            found=f"{array.ndim}-dimensional {array.dtype}",
+            next_step=_REMAKE,
+        )
+    return array
+
+
+def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    """Write vocabulary.parquet."""
+    index = np.arange(1, len(vocabulary) + 1, dtype=np.int32)
+    table = pa.table({C.ITEM_INDEX: index, C.ITEM_ID: pa.array(vocabulary.item_ids, pa.string())})
+    write_parquet(folder / "vocabulary.parquet", VOCABULARY.check(table))
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of data/sequences (or of a bundle: same file name).
+
+    Raises:
+        SourceError: no readable file, or indices that are not 1, 2, 3 ...
+    """
+    path = folder / "vocabulary.parquet"
+    table = VOCABULARY.check(read_parquet(path, next_step=_REMAKE), where=path)
+    index = table.column(C.ITEM_INDEX).to_numpy()
+    if not np.array_equal(index, np.arange(1, len(index) + 1)):
+        raise SourceError("vocabulary has gaps", where=path, expected=f"item_index 1 to {len(index)}", next_step=_REMAKE)
+    return Vocabulary(tuple(table.column(C.ITEM_ID).to_pylist()))
+
+
+def write_users(folder: Path, user_ids: pa.Array) -> None:
+    """Write users.parquet: user position p is row p."""
+    write_parquet(folder / "users.parquet", pa.table({C.USER_ID: user_ids.cast(pa.string())}))
+
+
+def read_users(folder: Path) -> list[str]:
+    """User ids (pseudonyms) in the order of their positions."""
+    ids: list[str] = read_parquet(folder / "users.parquet", next_step=_REMAKE).column(C.USER_ID).to_pylist()
+    return ids
+
+
+def write_split(folder: Path, split: Split) -> None:
+    """Write split.json."""
+    moments = {name: {"iso": _iso(getattr(split, name)), "us": getattr(split, name)} for name in ("train_end", "test_start", "as_of")}
+    write_text(folder / "split.json", json.dumps(moments, indent=1, sort_keys=True) + "\n")
+
+
+def read_split(folder: Path) -> Split:
+    """The moments that part the events.
+
+    Raises:
+        SourceError: no readable split.json.
+    """
+    path = folder / "split.json"
+    try:
+        moments = json.loads(path.read_text(encoding="utf-8"))
+        return Split(**{name: int(moments[name]["us"]) for name in ("train_end", "test_start", "as_of")})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError("split cannot be read", where=path, found=type(error).__name__, next_step=_REMAKE) from error
+
+
+def _iso(moment_us: int) -> str:
+    return datetime.fromtimestamp(moment_us / 1_000_000, UTC).isoformat()
+
+
+def write_targets(folder: Path, window: str, table: pa.Table) -> None:
+    """Write targets_<window>.parquet: columns user, item_id, item_index, sorted by user and item_id."""
+    write_parquet(folder / f"targets_{window}.parquet", table)
+
+
+def read_targets(folder: Path, window: str) -> Targets:
+    """Targets of "validation" or "test".
+
+    Raises:
+        SourceError: no readable file.
+    """
+    table = read_parquet(folder / f"targets_{window}.parquet", (USER, C.ITEM_INDEX), next_step=_REMAKE)
+    users, counts = np.unique(table.column(USER).to_numpy(), return_counts=True)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Targets(users.astype(np.int64), table.column(C.ITEM_INDEX).to_numpy().astype(np.int32), offsets)

@@ -1,0 +1,277 @@
+"""The bundle: one folder that is evaluated, released and served.
+
+    manifest.json           MANIFEST: sha256 of every other file, digests of the inputs, as_of, parameters, contract versions
+    config.json             shape of the sequence model
+    model.safetensors       its weights
+    vocabulary.parquet      VOCABULARY
+    baselines.safetensors   popularity (V,), neighbours (V, N), similarities (V, N)
+    fusion.json             FUSION: weights of the fused policies and how they were chosen
+
+Equal inputs give equal bytes: nothing here depends on the clock, and no user's history is inside. Nothing is unpickled.
+A bundle is verified whole before anything of it is used, and what was hashed is what is parsed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from footfall.contracts import CATALOGUE, EVENTS, VOCABULARY, C
+from footfall.core.baselines import ItemToItem
+from footfall.core.fusion import COMPONENTS
+from footfall.core.metrics import Float64
+from footfall.core.vocabulary import Vocabulary
+from footfall.documents import Document, Manifest
+from footfall.errors import BundleError, ContractError
+from footfall.tables import sync_folder, write_text
+
+MANIFEST = "manifest.json"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+VOCABULARY_FILE = "vocabulary.parquet"
+BASELINES = "baselines.safetensors"
+FUSION = "fusion.json"
+FILES = (CONFIG, WEIGHTS, VOCABULARY_FILE, BASELINES, FUSION)
+"""Every file of a bundle but the manifest."""
+
+_SPOKEN = {contract.name: contract.version for contract in (EVENTS, CATALOGUE, VOCABULARY)}
+D = TypeVar("D", bound=Document)
+_RESTORE = "restore it with 'dvc checkout data/bundle', make it again with 'dvc repro bundle', or pull the release again"
+
+
+@dataclass(frozen=True)
+class Fusion(Document):
+    """FUSION: how the parts are added up, and what validation said.
+
+    Attributes:
+        weights: policy -> part -> weight.
+        validation: policy -> what was tried and won.
+        half_life_days: of a purchase in personal frequency.
+        history_events: newest events of a history that are read.
+        temperature: of the model's logits.
+    """
+
+    SCHEMA: ClassVar[str] = "footfall.fusion/1"
+    weights: dict[str, dict[str, float]]
+    validation: dict[str, dict[str, float]]
+    half_life_days: float
+    history_events: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle in memory.
+
+    Attributes:
+        popularity: (V,) purchases in the days before the test window.
+        weights: name -> array, for the scorer.
+    """
+
+    release_id: str
+    manifest: Manifest
+    vocabulary: Vocabulary
+    config: dict[str, Any]
+    weights: dict[str, npt.NDArray[Any]]
+    popularity: Float64
+    item_to_item: ItemToItem
+    fusion: Fusion
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """What `write_bundle` puts beside the weights and the vocabulary."""
+
+    popularity: Float64
+    item_to_item: ItemToItem
+    fusion: Fusion
+
+
+def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Content, facts: Mapping[str, Any]) -> str:
+    """Write a bundle and return its release id; a folder that stands there is replaced only once the new one is whole.
+
+    Args:
+        folder: where the bundle goes.
+        weights: folder with config.json and model.safetensors.
+        vocabulary: vocabulary.parquet.
+        content: the arrays and weights learnt for it.
+        facts: the manifest's own fields: inputs, as_of, train_end, validation_end, params.
+    """
+    from safetensors.numpy import save
+
+    partial = folder.with_name(f".{folder.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "popularity": np.ascontiguousarray(content.popularity, np.float64),
+        "neighbours": np.ascontiguousarray(content.item_to_item.neighbours, np.int32),
+        "similarities": np.ascontiguousarray(content.item_to_item.similarities, np.float32),
+    }
+    (partial / CONFIG).write_bytes((weights / CONFIG).read_bytes())
+    (partial / WEIGHTS).write_bytes((weights / WEIGHTS).read_bytes())
+    (partial / VOCABULARY_FILE).write_bytes(vocabulary.read_bytes())
+    (partial / BASELINES).write_bytes(save(arrays))
+    write_text(partial / FUSION, content.fusion.to_json())
+    files = {name: hashlib.sha256((partial / name).read_bytes()).hexdigest() for name in FILES}
+    write_text(partial / MANIFEST, Manifest(files=files, contracts=_SPOKEN, **facts).to_json())
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    sync_folder(folder.parent)
+    return release_id(folder)
+
+
+def bundle_digest(folder: Path) -> str:
+    """sha256 of the manifest, which holds the sha256 of all else: the bundle's identity.
+
+    Raises:
+        BundleError: there is no manifest.
+    """
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except OSError as error:
+        raise _fault("no bundle here", folder, expected=f"a folder with {MANIFEST}", found=type(error).__name__) from error
+
+
+def release_id(folder: Path) -> str:
+    """Name of the release that this bundle would be: "r" and 12 hex digits of its digest."""
+    return f"r{bundle_digest(folder)[:12]}"
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Read and verify a bundle.
+
+    Raises:
+        BundleError: a file is missing, too many, a link, or differs from the manifest by as little as a bit; a schema or contract version is
+            unknown; an array has another shape or type than the vocabulary asks for; a weight is NaN or infinite.
+    """
+    identity = release_id(folder)
+    manifest = _manifest(folder)
+    raw = _verified_files(folder, manifest)
+    vocabulary = _vocabulary(folder, raw[VOCABULARY_FILE])
+    config = _config(folder, raw[CONFIG])
+    weights = _arrays(folder, WEIGHTS, raw[WEIGHTS])
+    popularity, item_to_item = _baselines(folder, raw[BASELINES], len(vocabulary))
+    fusion = _fusion(folder, raw[FUSION])
+    size = sum(map(len, raw.values())) + (folder / MANIFEST).stat().st_size
+    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size)
+
+
+def _fault(what: str, where: Path | str, *, expected: object = None, found: object = None, next_step: str = _RESTORE) -> BundleError:
+    return BundleError(what, where=where, expected=expected, found=found, next_step=next_step)
+
+
+def _manifest(folder: Path) -> Manifest:
+    if (folder / MANIFEST).is_symlink():
+        raise _fault("bundle holds a link", folder / MANIFEST, expected="plain files")
+    manifest = _document(folder, MANIFEST, Manifest, (folder / MANIFEST).read_bytes())
+    if not isinstance(manifest.files, dict) or set(manifest.files) != set(FILES):
+        raise _fault("manifest lists other files", folder / MANIFEST, expected=sorted(FILES), found=sorted(manifest.files))
+    if manifest.contracts != _SPOKEN:
+        raise _fault(
+            "bundle speaks another contract version",
+            folder / MANIFEST,
+            expected=_SPOKEN,
+            found=manifest.contracts,
+            next_step="use the code it was made with",
+        )
+    return manifest
+
+
+def _verified_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """The bytes of every file, after comparing the folder with the manifest."""
+    present = {path.name: path for path in folder.iterdir()}
+    if extra := sorted(set(present) - set(FILES) - {MANIFEST}):
+        raise _fault("bundle holds a file that the manifest does not list", folder, expected=sorted(FILES), found=extra)
+    raw = {}
+    for name, digest in sorted(manifest.files.items()):
+        path = present.get(name)
+        if path is None:
+            raise _fault("bundle lacks a file", folder / name, expected=f"sha256 {digest}", found="nothing")
+        if path.is_symlink() or not path.is_file():
+            raise _fault("bundle holds a link", path, expected="plain files")
+        raw[name] = path.read_bytes()
+        found = hashlib.sha256(raw[name]).hexdigest()
+        if found != digest:
+            raise _fault("bundle file is damaged", path, expected=f"sha256 {digest}", found=f"sha256 {found}")
+    return raw
+
+
+def _document(folder: Path, name: str, kind: type[D], raw: bytes) -> D:
+    try:
+        return kind.from_json(raw.decode("utf-8"), where=folder / name)
+    except (UnicodeDecodeError, ContractError) as error:
+        found = error.found if isinstance(error, ContractError) else "bytes that are no UTF-8"
+        raise _fault(f"{name} cannot be understood", folder / name, expected=kind.SCHEMA, found=found) from error
+
+
+def _fusion(folder: Path, raw: bytes) -> Fusion:
+    fusion = _document(folder, FUSION, Fusion, raw)
+    for policy, weights in fusion.weights.items():
+        if set(weights) != set(COMPONENTS) or not all(np.isfinite(weight) for weight in weights.values()) or not any(weights.values()):
+            raise _fault(
+                "fusion weights cannot be used", folder / FUSION, expected=f"finite weights of {', '.join(COMPONENTS)}", found=f"{policy}: {weights}"
+            )
+    return fusion
+
+
+def _config(folder: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        config = json.loads(raw)
+    except ValueError as error:
+        raise _fault("model configuration is no JSON", folder / CONFIG, found=str(error)) from error
+    if not isinstance(config, dict):
+        raise _fault("model configuration is no JSON object", folder / CONFIG, found=type(config).__name__)
+    return config
+
+
+def _vocabulary(folder: Path, raw: bytes) -> Vocabulary:
+    where = folder / VOCABULARY_FILE
+    try:
+        table = VOCABULARY.check(pq.ParquetFile(io.BytesIO(raw)).read(), where=where)
+    except (pa.ArrowInvalid, OSError, ContractError) as error:
+        raise _fault("vocabulary cannot be read", where, expected="VOCABULARY as Parquet", found=str(error).splitlines()[0]) from error
+    if table.column(C.ITEM_INDEX).to_pylist() != list(range(1, table.num_rows + 1)) or not table.num_rows:
+        raise _fault("vocabulary has gaps", where, expected="item_index 1, 2, 3 ...")
+    return Vocabulary(tuple(table.column(C.ITEM_ID).to_pylist()))
+
+
+def _arrays(folder: Path, name: str, raw: bytes) -> dict[str, npt.NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays: dict[str, npt.NDArray[Any]] = {name: array.copy() for name, array in load(raw).items()}  # owned, so writable
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise _fault("arrays cannot be read", folder / name, expected="safetensors", found=str(error)) from error
+    for key, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            where, count = f"{folder / name}: {key}", int((~np.isfinite(array)).sum())
+            raise _fault("weights are not finite", where, expected="finite numbers", found=f"{count} NaN or infinite", next_step="train again")
+    return arrays
+
+
+def _baselines(folder: Path, raw: bytes, items: int) -> tuple[Float64, ItemToItem]:
+    arrays = _arrays(folder, BASELINES, raw)
+    found = {name: (array.dtype.name, array.shape) for name, array in sorted(arrays.items())}
+    kept = arrays["neighbours"].shape[-1] if "neighbours" in arrays and arrays["neighbours"].ndim == 2 else 0
+    expected = {"neighbours": ("int32", (items, kept)), "popularity": ("float64", (items,)), "similarities": ("float32", (items, kept))}
+    if found != expected:
+        raise _fault("baseline arrays have other shapes", folder / BASELINES, expected=expected, found=found)
+    neighbours = arrays["neighbours"]
+    if neighbours.size and (neighbours.min() < 0 or neighbours.max() >= items):
+        raise _fault("neighbours point outside the vocabulary", folder / BASELINES, expected=f"0 to {items - 1}")
+    return arrays["popularity"], ItemToItem(neighbours, arrays["similarities"])

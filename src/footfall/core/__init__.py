@@ -1,0 +1,1 @@
+"""Arithmetic on sorted arrays: vocabulary, sequences, metrics, baselines, fusion, promotion. Opens no file, reads no clock."""

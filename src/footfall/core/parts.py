@@ -1,0 +1,78 @@
+"""The parts of which every policy is made, from one user's history or from many: the model, personal frequency and item-to-item."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from footfall.core.baselines import ItemToItem, personal_frequency
+from footfall.core.fusion import ITEM_TO_ITEM, MODEL, PERSONAL, odds_of_best, share_of_best
+from footfall.core.metrics import Bools, Float64
+from footfall.core.sequences import Int64, Sequences
+
+NO_HISTORY = "no_history"
+SCORES_NOT_FINITE = "scores_not_finite"
+
+
+class Scorer(Protocol):
+    """What is needed of a sequence model."""
+
+    def scores(self, sequences: Sequences) -> npt.NDArray[np.float32]:
+        """(U, V) logits; column j is item_index j + 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Scores of U users by part.
+
+    Attributes:
+        scores: part -> (U, V): the model and item-to-item in 0..1 within each user, personal frequency in decayed purchases.
+        degraded: (U,) None, or why this user cannot be scored: no known item before the moment, or a model that gives no numbers.
+    """
+
+    scores: dict[str, Float64]
+    degraded: list[str | None]
+
+
+@dataclass(frozen=True)
+class PartReader:
+    """Turns histories into parts; the bundle stage chooses weights with it, and the recommender serves with it.
+
+    Attributes:
+        scorer: the sequence model.
+        item_to_item: its neighbours; their number of rows is the size V of the vocabulary.
+        half_life_days: of a purchase in personal frequency.
+        history_events: newest events of a history that are read.
+        temperature: of the model's logits.
+    """
+
+    scorer: Scorer
+    item_to_item: ItemToItem
+    half_life_days: float
+    history_events: int
+    temperature: float
+
+    def read(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
+        """The needed parts, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
+        history = sequences.before(at).last(self.history_events)
+        known = np.bincount(history.owners[history.item_index > 0], minlength=len(history))
+        degraded: list[str | None] = [None if count else NO_HISTORY for count in known]
+        scores: dict[str, Float64] = {}
+        if MODEL in needed:
+            logits = self.scorer.scores(history)
+            finite: Bools = np.asarray(np.isfinite(logits).all(axis=1))
+            for user in np.flatnonzero(~finite):
+                degraded[user] = degraded[user] or SCORES_NOT_FINITE
+            scores[MODEL] = odds_of_best(np.where(finite[:, None], logits, 0), self.temperature)
+        if PERSONAL in needed or ITEM_TO_ITEM in needed:
+            frequency = personal_frequency(history, len(self.item_to_item.neighbours), self.half_life_days)
+            if ITEM_TO_ITEM in needed:
+                scores[ITEM_TO_ITEM] = share_of_best(self.item_to_item.scores(frequency))
+            if PERSONAL in needed:
+                scores[PERSONAL] = frequency
+        return Parts(scores, degraded)

@@ -1,0 +1,71 @@
+"""Histories of many users as four flat arrays: the one form in which the model and the baselines read behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Events of U users, E in all, user after user, each user's in (occurred_at, event_id) order.
+
+    Attributes:
+        item_index: (E,) int32, 0 for "no item in the vocabulary".
+        event_type: (E,) int8, position in `contracts.EVENT_TYPES`.
+        occurred_at: (E,) int64, microseconds since the epoch, UTC.
+        offsets: (U + 1,) int64; user u owns events offsets[u]:offsets[u + 1].
+    """
+
+    item_index: Int32
+    event_type: Int8
+    occurred_at: Int64
+    offsets: Int64
+
+    def __post_init__(self) -> None:
+        """Check that the arrays belong together."""
+        if not len(self.item_index) == len(self.event_type) == len(self.occurred_at) == self.offsets[-1]:
+            raise ValueError("sequences arrays differ in length")
+
+    def __len__(self) -> int:
+        """Number of users."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int64:
+        """(U,) events a user."""
+        return np.diff(self.offsets)
+
+    @property
+    def owners(self) -> Int64:
+        """(E,) the user that owns each event."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> Sequences:
+        """Only the events where `mask` (E,) holds; users stay, some perhaps empty."""
+        counts = np.bincount(self.owners[mask], minlength=len(self))
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Sequences(self.item_index[mask], self.event_type[mask], self.occurred_at[mask], offsets)
+
+    def before(self, moment: int | Int64) -> Sequences:
+        """Only what happened before `moment`: one for all, or (U,) one a user (microseconds)."""
+        limit = moment if isinstance(moment, int) else np.repeat(moment, self.lengths)
+        return self.keep(self.occurred_at < limit)
+
+    def last(self, events: int) -> Sequences:
+        """Each user's newest `events` events."""
+        rank_from_end = np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.item_index))
+        return self.keep(rank_from_end <= events)
+
+    def take(self, users: Int64) -> Sequences:
+        """The users at these positions, in this order."""
+        lengths = self.lengths[users]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        index = np.repeat(self.offsets[users] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Sequences(self.item_index[index], self.event_type[index], self.occurred_at[index], offsets)

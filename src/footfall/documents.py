@@ -1,0 +1,125 @@
+"""The small JSON documents that cross a boundary: VERDICT, DECISION, REVIEW, MANIFEST and METRICS, each with a schema name and version.
+
+A document is a frozen dataclass; `to_json` writes it with sorted keys and a final newline, so that equal documents are equal bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from footfall.errors import ContractError
+
+
+@dataclass(frozen=True)
+class Document:
+    """What all documents share: a schema name, and strict reading and writing."""
+
+    SCHEMA: ClassVar[str] = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary, `schema` first."""
+        return {"schema": self.SCHEMA, **dataclasses.asdict(self)}
+
+    def to_json(self) -> str:
+        """Sorted, indented JSON with a final newline."""
+        return json.dumps(self.as_dict(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: object = None) -> Self:
+        """Read a document of exactly this schema.
+
+        Raises:
+            ContractError: no JSON, another schema or version, a missing or unknown key.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise ContractError("document is no JSON", where=where, expected=cls.SCHEMA, found=str(error)) from error
+        found = document.pop("schema", None) if isinstance(document, dict) else None
+        if found != cls.SCHEMA:
+            raise ContractError("document has another schema", where=where, expected=cls.SCHEMA, found=found)
+        names = {f.name for f in dataclasses.fields(cls)}
+        if set(document) != names:
+            raise ContractError("document has other keys", where=where, expected=sorted(names), found=sorted(document))
+        return cls(**document)
+
+
+@dataclass(frozen=True)
+class Verdict(Document):
+    """What the gate said of one batch or of the canonical tables.
+
+    `outcome` is "pass" or "hold"; `quarantined` counts rows by reason; each check is
+    {"rule", "severity": "row" | "batch", "ok", "expected", "observed", "error"}. An error inside a check stands in `error`, never as bad data.
+    """
+
+    SCHEMA: ClassVar[str] = "footfall.verdict/1"
+    subject: str
+    contract: str
+    outcome: str
+    rows: int
+    quarantined: dict[str, int]
+    checks: list[dict[str, Any]]
+    next_step: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision(Document):
+    """What the release gate said of a challenger: `outcome` is "promote" or "refuse", with every reason and the evidence."""
+
+    SCHEMA: ClassVar[str] = "footfall.decision/1"
+    challenger: str
+    champion: str | None
+    outcome: str
+    reasons: list[str]
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Review(Document):
+    """One drift report as a reviewable object.
+
+    `verdict` is "drift" or "no drift"; `state` is "open", "retrain", "snoozed" or "dismissed"; moments are ISO 8601 UTC.
+    """
+
+    SCHEMA: ClassVar[str] = "footfall.review/1"
+    review_id: str
+    created_at: str
+    release: str | None
+    reference: list[str]
+    current: list[str]
+    verdict: str
+    reasons: list[str]
+    measures: list[dict[str, Any]]
+    report_html: str | None
+    report_json: str | None
+    state: str = "open"
+    decided_by: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest(Document):
+    """What a bundle says of itself: nothing in it depends on the clock or on the bundle's own digest."""
+
+    SCHEMA: ClassVar[str] = "footfall.manifest/1"
+    files: dict[str, str]
+    inputs: dict[str, str]
+    as_of: str
+    train_end: str
+    validation_end: str
+    params: dict[str, Any]
+    contracts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Metrics(Document):
+    """reports/metrics.json: the protocol, every policy's metrics, slices, and paired differences between policies."""
+
+    SCHEMA: ClassVar[str] = "footfall.metrics/1"
+    protocol: dict[str, Any]
+    policies: dict[str, dict[str, Any]]
+    slices: dict[str, dict[str, Any]]
+    differences: dict[str, dict[str, Any]] = field(default_factory=dict)

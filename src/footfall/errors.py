@@ -1,0 +1,109 @@
+"""Every error that Footfall raises on purpose, as one tree.
+
+    FootfallError
+    ├── SettingsError        an environment variable is missing or unusable
+    ├── ParamsError          params.yaml holds an unknown key or a wrong value
+    ├── ContractError        a table or document breaks its contract (names, types, keys)
+    ├── SourceError          raw data cannot be read
+    ├── HoldError            a batch or the canonical tables were held by the gate
+    ├── BundleError          a bundle is damaged, foreign or unusable
+    ├── StoreError           the live store refuses or cannot be reached
+    ├── ReleaseError         a release is unknown or may not change state that way
+    ├── WorkspaceError       a workspace or checkout is not in the state a verb needs
+    ├── BusyError            another retrain holds the lease
+    └── ServiceError         a process that Footfall needs did not start or answer
+
+Each says what went wrong, where, what was expected, what was found, and the next thing to type.
+This module knows nothing of tables, frameworks or files.
+"""
+
+from __future__ import annotations
+
+
+class FootfallError(Exception):
+    """Base of all deliberate errors.
+
+    Args:
+        what: one sentence, no full stop: the fault itself.
+        where: file, table, field or request in which it was found.
+        expected: what would have been right.
+        found: what was there instead; never a raw user id or query text.
+        next_step: the command or action that most likely mends it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        found: object = None,
+        next_step: str | None = None,
+    ) -> None:
+        """Keep the parts so that callers can render them as text or JSON."""
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.expected = None if expected is None else str(expected)
+        self.found = None if found is None else str(found)
+        self.next_step = next_step
+        super().__init__(self.__str__())
+
+    def __str__(self) -> str:
+        """Render as one short paragraph, a line a part."""
+        parts = [("where", self.where), ("expected", self.expected), ("found", self.found), ("next", self.next_step)]
+        return "\n".join([self.what, *(f"  {name}: {value}" for name, value in parts if value is not None)])
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The same parts as a JSON-ready dictionary, for `--json` and HTTP bodies."""
+        return {
+            "error": type(self).__name__,
+            "what": self.what,
+            "where": self.where,
+            "expected": self.expected,
+            "found": self.found,
+            "next": self.next_step,
+        }
+
+
+class SettingsError(FootfallError):
+    """An environment variable is missing or unusable."""
+
+
+class ParamsError(FootfallError):
+    """params.yaml holds an unknown key or a wrong value."""
+
+
+class ContractError(FootfallError):
+    """A table or document breaks its contract."""
+
+
+class SourceError(FootfallError):
+    """Raw data cannot be read."""
+
+
+class HoldError(FootfallError):
+    """A batch or the canonical tables were held by the gate."""
+
+
+class BundleError(FootfallError):
+    """A bundle is damaged, foreign or unusable."""
+
+
+class StoreError(FootfallError):
+    """The live store refuses or cannot be reached."""
+
+
+class ReleaseError(FootfallError):
+    """A release is unknown, or may not change state that way."""
+
+
+class WorkspaceError(FootfallError):
+    """A workspace or checkout is not in the state that a verb needs."""
+
+
+class BusyError(FootfallError):
+    """Another retrain holds the lease."""
+
+
+class ServiceError(FootfallError):
+    """A process that Footfall needs did not start or answer."""

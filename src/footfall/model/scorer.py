@@ -1,0 +1,82 @@
+"""Scoring on CPU: trained weights and histories in, a logit an item out. The same packing and the same forward as in training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from footfall.core.sequences import Int64, Sequences
+from footfall.model.batches import Pack, group, pack
+from footfall.model.network import SequenceConfig, SequenceModel
+
+Float32 = npt.NDArray[np.float32]
+
+_EVENTS_A_BATCH = 16_384
+_SHAPE = ("items", "event_types", "dim", "blocks", "heads", "channels", "dropout", "max_events")
+
+
+class Scorer:
+    """A trained model, ready to score. Holds no state between calls, so threads may share it.
+
+    Args:
+        config: what config.json holds.
+        weights: parameter name -> array, as in model.safetensors.
+        threads: torch threads of this process from now on; None leaves them as they are.
+
+    Raises:
+        ValueError: a foreign configuration, or weights that do not fit it.
+    """
+
+    def __init__(self, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]], threads: int | None = None) -> None:
+        if config.get("model_type") != SequenceConfig.model_type:
+            raise ValueError(f"model_type is {config.get('model_type')!r}, not {SequenceConfig.model_type!r}")
+        if absent := [name for name in _SHAPE if name not in config]:
+            raise ValueError(f"configuration lacks {', '.join(absent)}")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.config = SequenceConfig(**{name: config[name] for name in _SHAPE})
+        with torch.device("meta"):  # no random numbers are drawn and no memory is filled only to be overwritten
+            model = SequenceModel(self.config)
+        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        found = {name: tuple(array.shape) for name, array in weights.items()}
+        if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
+            raise ValueError(f"weight {wrong[0]} has shape {found.get(wrong[0])}, expected {expected.get(wrong[0])}")
+        model.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()}, assign=True)
+        self._model = model.eval()
+
+    def scores(self, sequences: Sequences) -> Float32:
+        """(U, V) logits of what each user buys next; column j is item_index j + 1. An empty history scores zero everywhere.
+
+        Only a user's newest `max_events` events are read.
+
+        Raises:
+            ValueError: an item_index or event type that the model does not know.
+        """
+        logits = np.zeros((len(sequences), self.config.items), np.float32)
+        with torch.inference_mode():
+            for users, packed in self._packs(sequences):
+                logits[users] = self._model.scores(packed).numpy()
+        return logits
+
+    def vectors(self, sequences: Sequences) -> Float32:
+        """(U, dim) state of each user after the newest moment; zeros for an empty history."""
+        states = np.zeros((len(sequences), self.config.dim), np.float32)
+        with torch.inference_mode():
+            for users, packed in self._packs(sequences):
+                states[users] = self._model(packed, newest=True)[0].numpy()
+        return states
+
+    def _packs(self, sequences: Sequences) -> Iterator[tuple[Int64, Pack]]:
+        """Users with a history, by position, in packs."""
+        highest, types = int(sequences.item_index.max(initial=0)), int(sequences.event_type.max(initial=0))
+        if highest > self.config.items or types >= self.config.event_types or int(sequences.item_index.min(initial=0)) < 0:
+            raise ValueError(
+                f"item_index up to {highest} and event type up to {types}; the model knows {self.config.items} and {self.config.event_types}"
+            )
+        newest = sequences.last(self.config.max_events)
+        for users in group(newest.lengths, _EVENTS_A_BATCH, np.flatnonzero(newest.lengths)):
+            yield users, pack(newest.take(users))

@@ -1,0 +1,253 @@
+"""What answers a request, and what is evaluated: histories in, slates out, the same code for one user and for all.
+
+A history is read up to its newest `history_events` events before the moment `at`; the model reads the newest of those that it has room for.
+A user without any known item in that history gets the popularity slate, and the slate says so in `degraded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from footfall.bundle import Bundle, open_bundle
+from footfall.contracts import EVENT_TYPES
+from footfall.core.baselines import TIE_BREAK
+from footfall.core.fusion import ITEM_TO_ITEM, MODEL, PERSONAL, fuse, share_of_best
+from footfall.core.metrics import Float64, top_k
+from footfall.core.parts import PartReader, Parts, Scorer
+from footfall.core.sequences import Int64, Sequences
+from footfall.core.vocabulary import Vocabulary
+from footfall.documents import Manifest
+from footfall.errors import BundleError, ContractError
+
+FUSED = "fused"
+FUSED_WITHOUT_MODEL = "fused_without_model"
+POLICIES = ("model", FUSED, FUSED_WITHOUT_MODEL, "popularity_28d", "personal_frequency_90d", "item_to_item")
+"""Every policy that can be asked for; the names say the usual parameters, the bundle holds the real ones."""
+
+MAX_K = 100
+_USERS_A_CHUNK = 256
+
+_NEEDS = {"model": {MODEL}, "popularity_28d": set[str](), "personal_frequency_90d": {PERSONAL}, "item_to_item": {PERSONAL, ITEM_TO_ITEM}}
+_REASONS = {PERSONAL: "bought_before", ITEM_TO_ITEM: "often_bought_together", MODEL: "taste"}
+POPULAR = "popular"
+_CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
+
+
+@dataclass(frozen=True)
+class History:
+    """One user's events, oldest first, as the store or a table gives them.
+
+    Attributes:
+        item_ids: (E,) item ids, None where an event has none.
+        event_types: (E,) names from `contracts.EVENT_TYPES`.
+        occurred_at_us: (E,) microseconds since the epoch.
+    """
+
+    item_ids: Sequence[str | None]
+    event_types: Sequence[str]
+    occurred_at_us: Sequence[int] | Int64
+
+
+class Line(NamedTuple):
+    """One position of a slate; position 1 is the top."""
+
+    position: int
+    item_id: str
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Slate:
+    """What one user is shown; `degraded` names why it is not what was asked for, or is None."""
+
+    items: list[Line]
+    policy: str
+    degraded: str | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Slates of U users: policy -> (U, k) item indices, best first; `degraded` (U,) says who got the popularity slate and why."""
+
+    slates: dict[str, Int64]
+    degraded: list[str | None]
+
+
+class Recommender:
+    """A bundle, ready to answer. Holds no history and no clock; safe to share between threads as long as the scorer is."""
+
+    def __init__(self, bundle: Bundle, scorer: Scorer) -> None:
+        """Take a verified bundle and the scorer made of its weights."""
+        self._bundle = bundle
+        self._reader = PartReader(scorer, bundle.item_to_item, bundle.fusion.half_life_days, bundle.fusion.history_events, bundle.fusion.temperature)
+        self._popularity_part = share_of_best(bundle.popularity[None, :])
+
+    @classmethod
+    def open(cls, folder: Path, *, threads: int | None = 1) -> Recommender:
+        """Verify the bundle in `folder` and make it ready.
+
+        Args:
+            folder: the bundle.
+            threads: of the scorer; None leaves them as they are. More than one makes small matrices slower, ten times so on busy cores.
+
+        Raises:
+            BundleError: the bundle is damaged, or its weights do not fit its configuration or vocabulary.
+        """
+        from footfall.model.scorer import Scorer as ModelScorer
+
+        bundle = open_bundle(folder)
+        items, again = len(bundle.vocabulary), "make it again with 'dvc repro bundle'"
+        probe = Sequences(np.ones(1, np.int32), np.zeros(1, np.int8), np.zeros(1, np.int64), np.array([0, 1], np.int64))
+        try:
+            scorer = ModelScorer(bundle.config, bundle.weights, threads)
+            width = scorer.scores(probe).shape[1]
+        except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+            found = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BundleError("weights do not fit the model", where=folder, found=found, next_step=again) from error
+        if width != items:
+            raise BundleError("weights know other items than the vocabulary", where=folder, expected=items, found=width, next_step=again)
+        return cls(bundle, scorer)
+
+    @property
+    def release_id(self) -> str:
+        """The release that this bundle is."""
+        return self._bundle.release_id
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self._bundle.manifest
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The items that can be recommended."""
+        return self._bundle.vocabulary
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle in memory."""
+        return self._bundle
+
+    @property
+    def history_events(self) -> int:
+        """How many of a user's newest events are read; fetching more is waste, fetching fewer changes the slate."""
+        return self._bundle.fusion.history_events
+
+    def encode(self, histories: Sequence[History]) -> Sequences:
+        """Histories as model input: the one way in, for batches and requests alike. An unknown item gets index 0.
+
+        Raises:
+            ContractError: an event type that EVENTS does not know, or lists of different lengths.
+        """
+        lengths = [len(history.item_ids) for history in histories]
+        if any(len(h.event_types) != n or len(h.occurred_at_us) != n for h, n in zip(histories, lengths, strict=True)):
+            raise ContractError("history lists differ in length", where="history", expected="one item, type and moment an event")
+        item_index = self.vocabulary.encode([item_id for history in histories for item_id in history.item_ids])
+        try:
+            codes = np.array([_CODES[name] for history in histories for name in history.event_types], dtype=np.int8)
+        except KeyError as error:
+            raise ContractError("unknown event type", where="history", expected=", ".join(EVENT_TYPES), found=error.args[0]) from error
+        moments = np.concatenate([np.asarray(history.occurred_at_us, dtype=np.int64) for history in histories] or [np.empty(0, np.int64)])
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        order = np.lexsort((moments, np.repeat(np.arange(len(histories)), lengths)))  # stable: events of one moment stay as they came
+        return Sequences(item_index[order], codes[order], moments[order], offsets)
+
+    def parts(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
+        """What the policies are made of, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
+        return self._reader.read(sequences, at, needed)
+
+    def combine(self, parts: Parts, policy: str) -> Float64:
+        """(U, V) scores of one policy; a user who cannot be scored has the popularity row."""
+        rows = self._combine_known(parts.scores, policy, len(parts.degraded))
+        for user, degraded in enumerate(parts.degraded):
+            if degraded:
+                rows[user] = self._popularity_part[0]
+        return rows
+
+    def _combine_known(self, scores: dict[str, Float64], policy: str, users: int) -> Float64:
+        if policy == "popularity_28d":
+            return np.repeat(self._popularity_part, users, axis=0)
+        if policy == "model":
+            return scores[MODEL].copy()
+        if policy in self._bundle.fusion.weights:
+            return fuse(scores, self._bundle.fusion.weights[policy]) + TIE_BREAK * self._popularity_part
+        if policy in _NEEDS:
+            return scores[PERSONAL if policy == "personal_frequency_90d" else ITEM_TO_ITEM] + TIE_BREAK * self._popularity_part
+        raise ContractError("unknown policy", where="policy", expected=", ".join(POLICIES), found=policy)
+
+    def needed(self, policy: str) -> set[str]:
+        """Names of the parts that a policy reads."""
+        weights = self._bundle.fusion.weights.get(policy)
+        return _NEEDS.get(policy, set()) if weights is None else {name for name, weight in weights.items() if weight}
+
+    def scores(self, sequences: Sequences, at: int | Int64, policy: str = FUSED) -> Float64:
+        """(U, V) scores of one policy; column j is item_index j + 1."""
+        return self.combine(self.parts(sequences, at, self.needed(policy)), policy)
+
+    def rank(self, sequences: Sequences, at: int | Int64, k: int, policies: Collection[str]) -> Ranking:
+        """Slates of many users under several policies at once: what `recommend` would show, as item indices."""
+        needed = set[str]().union(*(self.needed(policy) for policy in policies))
+        found: dict[str, list[Int64]] = {policy: [] for policy in policies}
+        degraded: list[str | None] = []
+        for first in range(0, len(sequences), _USERS_A_CHUNK):
+            users = np.arange(first, min(first + _USERS_A_CHUNK, len(sequences)))
+            parts = self.parts(sequences.take(users), at if isinstance(at, int) else at[users], needed)
+            degraded += parts.degraded
+            for policy, rows in found.items():
+                rows.append(top_k(self.combine(parts, policy), k) + 1)
+        return Ranking({policy: np.concatenate(rows) for policy, rows in found.items()}, degraded)
+
+    def recommend(
+        self, sequences: Sequences, at: int | Int64, k: int, exclude: Sequence[Collection[str]] | None = None, policy: str = FUSED
+    ) -> list[Slate]:
+        """One slate a user, at most `k` items long; shorter only when too few items are left.
+
+        Args:
+            sequences: U histories, from `encode`.
+            at: the moment of asking; later events are not read.
+            k: positions, 1 to 100.
+            exclude: U collections of item ids that must not be shown; unknown ids are ignored.
+            policy: one of POLICIES.
+
+        Raises:
+            ContractError: k or policy is out of bounds, or `exclude` does not fit the users.
+        """
+        if not 1 <= k <= MAX_K:
+            raise ContractError("k is out of bounds", where="k", expected=f"1 to {MAX_K}", found=k, next_step="ask for fewer positions")
+        if exclude is not None and (len(exclude) != len(sequences) or any(isinstance(ids, str) for ids in exclude)):
+            raise ContractError(
+                "exclude does not fit the users", where="exclude", expected=f"{len(sequences)} collections of item ids", found=len(exclude)
+            )
+        parts = self.parts(sequences, at, self.needed(policy))
+        rows = self.combine(parts, policy)
+        for row, ids in zip(rows, exclude or (), strict=False):
+            unwanted = self.vocabulary.encode(list(ids))
+            row[unwanted[unwanted > 0] - 1] = -np.inf
+        best = top_k(rows, k)
+        return [self._slate(user, columns[np.isfinite(rows[user, columns])], rows, parts, policy) for user, columns in enumerate(best)]
+
+    def _slate(self, user: int, columns: Int64, rows: Float64, parts: Parts, policy: str) -> Slate:
+        degraded = parts.degraded[user]
+        reasons = [POPULAR] * len(columns) if degraded or policy == "popularity_28d" else self._reasons(user, columns, parts, policy)
+        item_ids = self.vocabulary.decode((columns + 1).tolist())
+        lines = [Line(n, i, float(rows[user, c]), r) for n, (i, c, r) in enumerate(zip(item_ids, columns, reasons, strict=True), 1)]
+        return Slate(lines, policy, degraded)
+
+    def _reasons(self, user: int, columns: Int64, parts: Parts, policy: str) -> list[str]:
+        """Why each item stands there: it was bought before, or else by the part that gives it most, or else because it is popular."""
+        weights = self._bundle.fusion.weights.get(policy, {})
+        reasons = []
+        for column in columns:
+            shares = {name: weights.get(name, 1.0) * float(scores[user, column]) for name, scores in parts.scores.items()}
+            largest = max(shares, key=lambda name: shares[name])
+            if shares.get(PERSONAL):
+                reasons.append(_REASONS[PERSONAL])
+            else:
+                reasons.append(_REASONS[largest] if shares[largest] > 0 else POPULAR)
+        return reasons

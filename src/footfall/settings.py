@@ -1,0 +1,76 @@
+"""What the environment says: places, addresses and secrets. Numbers that change an artefact are in params.yaml instead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from footfall.errors import SettingsError
+from footfall.paths import Paths
+
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DVC_NO_ANALYTICS": "1",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "OTEL_SDK_DISABLED": "true",
+}
+"""Set in every process that Footfall starts: nothing phones home."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The environment, read once at a program's door and handed on.
+
+    Attributes:
+        root: the checkout or workspace (FOOTFALL_ROOT, default: the current directory).
+        store_url: SQLAlchemy URL of the live store (FOOTFALL_STORE, default: SQLite below `.footfall/`).
+        pseudonym_key: key of the user-id hash (FOOTFALL_PSEUDONYM_KEY); None means the key file.
+        api_keys: accepted HTTP keys (FOOTFALL_API_KEYS, comma separated).
+        host, port: where the HTTP service listens (FOOTFALL_HOST, FOOTFALL_PORT).
+        replay_clock: whether requests may state the moment they are asked at (FOOTFALL_REPLAY_CLOCK=1); for replays only.
+    """
+
+    root: Path
+    store_url: str
+    pseudonym_key: bytes | None
+    api_keys: tuple[str, ...]
+    host: str
+    port: int
+    replay_clock: bool
+
+    @property
+    def paths(self) -> Paths:
+        """Artefact paths below the root."""
+        return Paths(self.root)
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `environment` (default: the process's own).
+
+    Raises:
+        SettingsError: a variable holds something unusable.
+    """
+    env = os.environ if environment is None else environment
+    root = Path(env.get("FOOTFALL_ROOT", ".")).resolve()
+    key = env.get("FOOTFALL_PSEUDONYM_KEY")
+    return Settings(
+        root=root,
+        store_url=env.get("FOOTFALL_STORE") or f"sqlite:///{Paths(root).store}",
+        pseudonym_key=None if key is None else key.encode(),
+        api_keys=tuple(part.strip() for part in env.get("FOOTFALL_API_KEYS", "").split(",") if part.strip()),
+        host=env.get("FOOTFALL_HOST", "127.0.0.1"),
+        port=_port(env.get("FOOTFALL_PORT", "3000")),
+        replay_clock=env.get("FOOTFALL_REPLAY_CLOCK") == "1",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise SettingsError("unusable port", where="FOOTFALL_PORT", expected="1 to 65535", found=text, next_step="export FOOTFALL_PORT=3000")
+    return int(text)

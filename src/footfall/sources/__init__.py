@@ -1,0 +1,54 @@
+"""Raw data -> contract tables: the demonstration shop, the seeded shop, landing, and the export of live events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from footfall.errors import SourceError
+
+SOURCE_NAMES = ("complete_journey", "seeded_shop")
+
+
+class Source(Protocol):
+    """A shop's data, already in contract tables, user ids already pseudonyms; bad rows are still in."""
+
+    @property
+    def name(self) -> str:
+        """The source's name: `origin` of its events, first part of its batch ids."""
+        ...
+
+    def catalogue(self) -> pa.Table:
+        """All items (CATALOGUE)."""
+        ...
+
+    def users(self, until: datetime) -> pa.Table:
+        """Users first seen before `until` (USERS)."""
+        ...
+
+    def events(self, since: datetime | None, until: datetime) -> Iterator[tuple[str, pa.Table]]:
+        """Events (EVENTS) with since <= occurred_at < until, a batch a month: (batch_id, table), oldest first."""
+        ...
+
+
+def open_source(name: str, key: bytes | None) -> Source:
+    """The source called `name`; `key` turns raw user ids into pseudonyms.
+
+    Without a key the ids stay raw: for clients that send traffic to the HTTP door, which has the key and pseudonymises there.
+    Never write such a table.
+
+    Raises:
+        SourceError: no source of that name, or its package is not installed.
+    """
+    if name == "complete_journey":
+        from footfall.sources.complete_journey import CompleteJourney
+
+        return CompleteJourney(key)
+    if name == "seeded_shop":
+        from footfall.sources.seeded_shop import SeededShop
+
+        return SeededShop(key)
+    raise SourceError("unknown source", where="source", expected=", ".join(SOURCE_NAMES), found=name, next_step=f"use --source {SOURCE_NAMES[0]}")

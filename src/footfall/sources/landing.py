@@ -1,0 +1,235 @@
+"""Landing: where raw batches wait for the gate, and where the gate's word puts them.
+
+    .footfall/landing/<contract>/<batch_id>/rows.parquet              candidate: written, not yet judged
+    data/raw/<contract>/<batch_id>/{rows.parquet,receipt.json}        accepted: immutable
+    data/quarantine/rows/<contract>/<batch_id>.parquet                bad rows, each with a reason
+    data/quarantine/held/<contract>/<batch_id>/{rows.parquet,receipt.json}   the whole batch, held
+
+Every move is a rename, so a kill at any moment leaves a batch either candidate or at its end; doing it again ends the same.
+Each file remembers the digest of the batch as it was landed (Parquet metadata), so landing a batch twice is seen.
+The receipt is the gate's VERDICT and holds no clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from footfall.contracts import CONTRACTS, C, Contract
+from footfall.documents import Verdict
+from footfall.errors import SourceError
+from footfall.paths import Paths
+from footfall.tables import read_parquet, sync_folder, write_parquet, write_text
+
+ROWS, RECEIPT = "rows.parquet", "receipt.json"
+_DIGEST = b"footfall.landed"
+_SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch on its way: `path` is its candidate folder; `landed` says that the very same rows were accepted before."""
+
+    contract: str
+    batch_id: str
+    origin: str
+    path: Path
+    landed: bool = False
+
+
+def land(paths: Paths, contract_name: str, batch_id: str, table: pa.Table, *, origin: str | None = None) -> Batch:
+    """Write `table` as a candidate batch, in its contract's order.
+
+    Args:
+        origin: the source's name; by default the part of `batch_id` before the first hyphen.
+
+    Raises:
+        ContractError: the table breaks its contract's shape.
+        SourceError: the batch was accepted before with other rows, or its id is no safe file name.
+    """
+    contract = _contract(contract_name)
+    _check_id(batch_id)
+    table = contract.sort(contract.check(table, where=f"batch {batch_id}"))
+    digest = content_digest(table)
+    path = paths.landing / contract_name / batch_id
+    batch = Batch(contract_name, batch_id, origin or batch_id.split("-", 1)[0], path)
+    accepted = paths.raw / contract_name / batch_id / ROWS
+    if accepted.exists():
+        if _landed_digest(accepted) == digest:
+            return Batch(batch.contract, batch.batch_id, batch.origin, accepted.parent, landed=True)
+        raise SourceError(
+            "batch was accepted before with other rows",
+            where=accepted,
+            expected="the same rows, or a batch id of its own",
+            next_step="land it as another batch",
+        )
+    write_parquet(path / ROWS, _with_digest(table, digest))
+    return batch
+
+
+def read_candidate(batch: Batch) -> pa.Table:
+    """The rows of a landed batch."""
+    return _contract(batch.contract).check(read_parquet(batch.path / ROWS, next_step="land the batch again"), where=batch.path)
+
+
+def accept(paths: Paths, batch: Batch, good: pa.Table, verdict: Verdict) -> Path:
+    """Move a batch into data/raw with its receipt; earlier holds of it are lifted. Returns its folder."""
+    final = paths.raw / batch.contract / batch.batch_id
+    if not final.exists():
+        _publish(batch, good, verdict, final)
+    shutil.rmtree(paths.quarantine / "held" / batch.contract / batch.batch_id, ignore_errors=True)
+    return final
+
+
+def set_aside(paths: Paths, batch: Batch, bad: pa.Table, verdict: Verdict) -> Path | None:
+    """Keep the bad rows, contract columns and `reason`, in quarantine. Do this before `accept`. Returns their file, None without rows."""
+    if sum(verdict.quarantined.values()) != bad.num_rows:
+        raise SourceError("verdict and bad rows disagree", where=batch.batch_id, expected=verdict.quarantined, found=bad.num_rows)
+    path = paths.quarantine / "rows" / batch.contract / f"{batch.batch_id}.parquet"
+    if not bad.num_rows:
+        path.unlink(missing_ok=True)
+        return None
+    write_parquet(path, bad)
+    return path
+
+
+def hold(paths: Paths, batch: Batch, verdict: Verdict) -> Path:
+    """Keep the whole batch aside with its receipt: nothing of it goes on. Returns its folder."""
+    final = paths.quarantine / "held" / batch.contract / batch.batch_id
+    rows = read_candidate(batch)
+    shutil.rmtree(final, ignore_errors=True)
+    _publish(batch, rows, verdict, final)
+    return final
+
+
+def _publish(batch: Batch, rows: pa.Table, verdict: Verdict, final: Path) -> None:
+    """Make the end folder beside the candidate, then rename it to its place: it appears whole or not at all."""
+    made = batch.path.with_name(f".{batch.batch_id}.made")
+    shutil.rmtree(made, ignore_errors=True)
+    contract = _contract(batch.contract)
+    digest = _landed_digest(batch.path / ROWS)
+    write_parquet(made / ROWS, _with_digest(contract.sort(contract.check(rows, where=f"batch {batch.batch_id}")), digest))
+    write_text(made / RECEIPT, verdict.to_json())
+    final.parent.mkdir(parents=True, exist_ok=True)
+    made.rename(final)
+    sync_folder(final.parent)
+    shutil.rmtree(batch.path)
+
+
+def list_batches(paths: Paths, contract_name: str) -> list[Path]:
+    """Folders of the accepted batches of one contract, in the order of their ids."""
+    return sorted(folder for folder in (paths.raw / contract_name).glob("*") if (folder / ROWS).exists() or (folder / RECEIPT).exists())
+
+
+def list_held(paths: Paths) -> list[Verdict]:
+    """Receipts of all held batches."""
+    receipts = sorted((paths.quarantine / "held").glob(f"*/*/{RECEIPT}"))
+    return [Verdict.from_json(path.read_text(encoding="utf-8"), where=path) for path in receipts]
+
+
+def read_receipt(folder: Path) -> Verdict:
+    """The receipt of an accepted or held batch."""
+    path = folder / RECEIPT
+    try:
+        return Verdict.from_json(path.read_text(encoding="utf-8"), where=path)
+    except FileNotFoundError as error:
+        raise SourceError("batch has no receipt", where=path, next_step="dvc checkout data/raw") from error
+
+
+def known_items(paths: Paths) -> list[str]:
+    """Ids of all items in the accepted catalogue batches, sorted: what the gate holds events against."""
+    items: set[str] = set()
+    for folder in list_batches(paths, "catalogue"):
+        items.update(read_parquet(folder / ROWS, (C.ITEM_ID,), next_step="dvc checkout data/raw").column(C.ITEM_ID).to_pylist())
+    return sorted(items)
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Bad rows of one batch: how many, by reason."""
+
+    contract: str
+    batch_id: str
+    reasons: dict[str, int]
+    path: Path
+
+
+def list_quarantine(paths: Paths) -> list[Quarantined]:
+    """All batches with rows in quarantine, in the order of contract and batch id."""
+    found = []
+    for path in sorted((paths.quarantine / "rows").glob("*/[!.]*.parquet")):
+        reasons = Counter(read_parquet(path, (C.REASON,)).column(C.REASON).to_pylist())
+        found.append(Quarantined(path.parent.name, path.stem, dict(sorted(reasons.items())), path))
+    return found
+
+
+def quarantine_summary(paths: Paths) -> dict[str, int]:
+    """Rows in quarantine by reason, over all batches."""
+    total: Counter[str] = Counter()
+    for batch in list_quarantine(paths):
+        total.update(batch.reasons)
+    return dict(sorted(total.items()))
+
+
+def read_quarantine(paths: Paths, batch_id: str) -> pa.Table:
+    """The bad rows of one batch (contract columns and `reason`).
+
+    Raises:
+        SourceError: nothing of that batch is in quarantine.
+    """
+    _check_id(batch_id)
+    files = sorted((paths.quarantine / "rows").glob(f"*/{batch_id}.parquet"))
+    if not files:
+        raise SourceError("no rows of this batch are in quarantine", where=paths.quarantine, found=batch_id, next_step="footfall quarantine list")
+    return read_parquet(files[0])
+
+
+def content_digest(table: pa.Table) -> str:
+    """sha256 of a table's values: not of a file, so that another Parquet or Arrow version gives the same."""
+    digest = hashlib.sha256()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        array = column.combine_chunks()
+        digest.update(f"{name}\0{array.type}\0{len(array)}\0".encode())
+        digest.update(np.packbits(array.is_null().to_numpy(zero_copy_only=False)).tobytes())
+        if pa.types.is_string(array.type):
+            filled = pc.fill_null(array, "")
+            digest.update(pc.binary_length(filled).to_numpy().tobytes())
+            digest.update("".join(filled.to_pylist()).encode())
+        elif pa.types.is_timestamp(array.type):
+            digest.update(pc.fill_null(array.cast(pa.int64()), 0).to_numpy().tobytes())
+        else:
+            digest.update(pc.fill_null(array, False if pa.types.is_boolean(array.type) else 0).to_numpy(zero_copy_only=False).tobytes())
+    return digest.hexdigest()
+
+
+def _with_digest(table: pa.Table, digest: str) -> pa.Table:
+    return table.replace_schema_metadata({_DIGEST: digest.encode()})
+
+
+def _landed_digest(path: Path) -> str:
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SourceError("Parquet file cannot be read", where=path, found=str(error).splitlines()[0], next_step="dvc checkout data/raw") from error
+    digest: bytes = metadata.get(_DIGEST, b"")
+    return digest.decode()
+
+
+def _contract(name: str) -> Contract:
+    if name not in CONTRACTS:
+        raise SourceError("unknown contract", where="landing", expected=", ".join(CONTRACTS), found=name)
+    return CONTRACTS[name]
+
+
+def _check_id(batch_id: str) -> None:
+    if not _SAFE.fullmatch(batch_id) or ".." in batch_id:
+        raise SourceError("batch id is no safe file name", where="landing", expected=_SAFE.pattern, found=repr(batch_id))

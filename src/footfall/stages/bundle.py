@@ -1,0 +1,124 @@
+"""Stage `bundle`: weights and sequences -> the folder that is evaluated, released and served.
+
+    data/weights, data/sequences -> data/bundle (its files: `footfall.bundle`)
+
+What is learnt here uses no test label. Item-to-item is fitted on events before the training cut. The weights of the fused policies are chosen on
+validation labels, from histories before them. Popularity counts the days before the test window: that very vector is evaluated, and it ships.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from footfall import arrays
+from footfall.bundle import CONFIG, VOCABULARY_FILE, WEIGHTS, Content, Fusion, write_bundle
+from footfall.core.baselines import fit_item_to_item, popularity
+from footfall.core.fusion import COMPONENTS, Choice, Grid, Pool, choose_weights, join, pool
+from footfall.core.parts import PartReader, Scorer
+from footfall.core.sequences import Sequences
+from footfall.errors import FootfallError, SourceError
+from footfall.params import Params, load_params
+from footfall.paths import Paths
+from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
+
+_USERS_A_CHUNK = 256
+_SECTIONS = ("split", "model", "train", "baselines", "fusion")
+
+
+def make_bundle(paths: Paths, params: Params) -> str:
+    """Write data/bundle and return its release id.
+
+    Raises:
+        SourceError: weights or sequences are missing or damaged, or nobody bought anything in the validation window.
+    """
+    split = arrays.read_split(paths.sequences)
+    sequences = arrays.read_sequences(paths.sequences)
+    items = len(arrays.read_vocabulary(paths.sequences))
+    baselines = params.baselines
+    neighbours = fit_item_to_item(sequences.before(split.train_end), items, baselines.neighbours)
+    reader = PartReader(_open_scorer(paths.weights), neighbours, baselines.half_life_days, baselines.history_events, temperature=1.0)
+    fusion = choose_fusion(reader, sequences, arrays.read_targets(paths.sequences, "validation"), split.train_end, params)
+    counts = popularity(sequences, items, split.test_start, baselines.popularity_days)
+    facts = {
+        "inputs": _digests(paths),
+        "as_of": _iso(split.as_of),
+        "train_end": _iso(split.train_end),
+        "validation_end": _iso(split.test_start),
+        "params": {name: dataclasses.asdict(getattr(params, name)) for name in _SECTIONS},
+    }
+    vocabulary = paths.sequences / VOCABULARY_FILE
+    return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=Content(counts, neighbours, fusion), facts=facts)
+
+
+def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int, params: Params) -> Fusion:
+    """The weights of both fused policies, chosen by ndcg on the validation labels that begin at `at`."""
+    if not len(targets):
+        raise SourceError("nobody bought anything in the validation window", where="targets_validation.parquet", next_step="ingest more events")
+    candidates = _validation_pool(reader, sequences, targets, at)
+    weights = params.fusion
+    grids = {
+        FUSED: Grid(weights.model_weights, weights.item_to_item_weights, weights.temperatures),
+        FUSED_WITHOUT_MODEL: Grid([0.0], weights.item_to_item_weights, [1.0]),
+    }
+    chosen = {name: choose_weights(candidates, targets.offsets, targets.item_index, grid, params.evaluate.k) for name, grid in grids.items()}
+    return Fusion(
+        weights={name: choice.weights for name, choice in chosen.items()},
+        validation={name: _said(choice, len(targets), params.evaluate.k) for name, choice in chosen.items()},
+        half_life_days=params.baselines.half_life_days,
+        history_events=params.baselines.history_events,
+        temperature=chosen[FUSED].temperature,
+    )
+
+
+def _validation_pool(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int) -> Pool:
+    chunks = np.array_split(targets.users, -(-len(targets) // _USERS_A_CHUNK))
+    return join([pool(reader.read(sequences.take(users), at, COMPONENTS).scores) for users in chunks])
+
+
+def _said(choice: Choice, users: int, k: int) -> dict[str, float]:
+    return {f"ndcg@{k}": choice.ndcg, "tried": choice.tried, "users": users}
+
+
+def _open_scorer(weights: Path) -> Scorer:
+    from safetensors.numpy import load_file
+
+    from footfall.model.scorer import Scorer as ModelScorer
+
+    try:
+        config: dict[str, Any] = json.loads((weights / CONFIG).read_text(encoding="utf-8"))
+        return ModelScorer(config, load_file(weights / WEIGHTS), threads=1)
+    except (OSError, ValueError) as error:
+        raise SourceError("weights cannot be read", where=weights, found=str(error), next_step="dvc repro train") from error
+
+
+def _digests(paths: Paths) -> dict[str, str]:
+    """sha256 of every input file, by its path below data/."""
+    files = sorted(path for folder in (paths.sequences, paths.weights) for path in folder.iterdir() if path.is_file())
+    return {f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _iso(moment_us: int) -> str:
+    return datetime.fromtimestamp(moment_us / 1_000_000, UTC).isoformat()
+
+
+def main() -> int:
+    """Run the stage below the current directory."""
+    paths = Paths.here()
+    try:
+        make_bundle(paths, load_params(paths.params))
+    except FootfallError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

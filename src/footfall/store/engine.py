@@ -1,0 +1,180 @@
+"""Opening the store, and the two ways to use it: `reading` and `writing`, which turn driver errors into `StoreError`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from footfall.errors import StoreError
+from footfall.store.schema import migrate
+
+_DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+_WRITE = "footfall_write"
+_SMALL_CACHE, _LARGE_CACHE = "PRAGMA cache_size=-4096", "PRAGMA cache_size=-131072"
+_PRAGMAS = (
+    "PRAGMA busy_timeout=20000",  # first: the next one may have to wait for another process that opens the same file
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # an acknowledged event survives a power cut: fsync of the log at every commit
+    _SMALL_CACHE,  # a connection; the operating system caches the file once for all of them
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA foreign_keys=ON",
+)
+
+
+def open_store(url: str) -> Engine:
+    """Connect to the store at `url` and bring its schema to the newest revision.
+
+    Args:
+        url: an SQLAlchemy URL: `sqlite:///path`, `postgresql://...`, `mysql://...` or `mariadb://...`.
+
+    Raises:
+        StoreError: the URL is unusable, or nothing answers there.
+    """
+    parsed = _parse(url)
+    engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _server(parsed)
+    try:
+        with _translated(engine):
+            migrate(engine)
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for queries.
+
+    Raises:
+        StoreError: the store cannot be reached, or refuses.
+    """
+    with _translated(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
+    """A connection in one transaction: committed, and durable, when the block ends; undone when it raises.
+
+    Writers of one process queue up on a lock: SQLite has one writer at a time, and its own waiting sleeps in growing steps.
+
+    Args:
+        engine: the store.
+        bulk: many rows are coming: SQLite keeps its indexes in memory meanwhile.
+
+    Raises:
+        StoreError: the store cannot be reached, or refuses.
+    """
+    with _translated(engine), _write_lock(engine), engine.execution_options(**{_WRITE: True}).begin() as connection:
+        if not bulk or engine.dialect.name != "sqlite":
+            yield connection
+            return
+        connection.exec_driver_sql(_LARGE_CACHE)
+        try:
+            yield connection
+        finally:
+            connection.exec_driver_sql(_SMALL_CACHE)
+
+
+def where(engine: Engine) -> str:
+    """The store's address without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+_locks: dict[str, threading.Lock] = {}
+_locks_guard = threading.Lock()
+
+
+@contextmanager
+def _write_lock(engine: Engine) -> Iterator[None]:
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+    with _locks_guard:
+        lock = _locks.setdefault(str(engine.url), threading.Lock())
+    with lock:
+        yield
+
+
+@contextmanager
+def _translated(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        # the driver's own words may quote a row, and so a user's words: only its class and error code leave the store
+        code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or _first_number(error.orig)
+        found = type(error.orig).__name__ + (f" {code}" if code else "")
+        raise StoreError("live store cannot be reached or refused", where=where(engine), found=found, next_step="footfall doctor") from error
+    except (SQLAlchemyError, PoolTimeoutError) as error:
+        raise StoreError("live store cannot be used", where=where(engine), found=type(error).__name__, next_step="footfall doctor") from error
+
+
+def _first_number(error: BaseException | None) -> int | None:
+    arguments = () if error is None else error.args
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+        parsed.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        hint = "export FOOTFALL_STORE=sqlite:////path/to/store.db"
+        raise StoreError("unusable store URL", where="FOOTFALL_STORE", found=type(error).__name__, next_step=hint) from error
+    return parsed
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise StoreError("live store needs a file", where="FOOTFALL_STORE", expected="sqlite:///path", found="memory", next_step="name a file")
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # what people did is nobody else's to read
+    except OSError as error:
+        raise StoreError("live store cannot be made", where=path, found=type(error).__name__, next_step="check its rights") from error
+    engine = sa.create_engine(url, connect_args={"timeout": 20.0, "check_same_thread": False}, pool_size=8, max_overflow=8, pool_timeout=10)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin or commit by itself; `_on_begin` does
+        for pragma in _PRAGMAS:
+            connection.execute(pragma).close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        # a writer takes the lock at once: upgrading a read transaction later can fail without waiting
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITE) else "BEGIN")
+
+    return engine
+
+
+def _server(url: URL) -> Engine:
+    arguments: dict[str, Any] = {"connect_timeout": 3}
+    if url.get_backend_name() in ("mysql", "mariadb"):
+        arguments |= {"charset": "utf8mb4", "read_timeout": 60, "write_timeout": 60}
+    return sa.create_engine(
+        url,
+        connect_args=arguments,
+        pool_size=8,
+        max_overflow=8,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        isolation_level="READ COMMITTED",
+    )

@@ -1,0 +1,1 @@
+"""The `footfall` command: the top floor. Imports everything lazily; nothing imports it."""

@@ -1,0 +1,123 @@
+"""`footfall doctor`: what is wrong with this machine or workspace, each fault with the next thing to type."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+
+from footfall.errors import FootfallError
+from footfall.paths import Paths
+from footfall_cli.console import REFUSED, as_plain, reporting, say_json, say_table
+from footfall_cli.root import JsonOption, WorkspaceOption, find_root
+
+FREE_GIB = 3.0
+"""A demo writes about a gibibyte; less free space than this is a warning before it hurts."""
+
+PINS = {
+    "sqlalchemy": ((2, 0), (2, 1)),
+    "fastapi": ((0, 139), (0, 151)),
+    "pandas": ((2, 3), (3, 1)),
+    "duckdb": ((1, 4), (2, 0)),
+    "prefect": ((3, 8), (3, 9)),
+}
+"""Ranges [from, below) outside which a tool fails silently or late: with SQLAlchemy 2.1 Prefect's schedules never fire, and nothing says so."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was looked at, whether it is well, what was found, and what to do about it."""
+
+    check: str
+    ok: bool
+    found: str
+    next_step: str | None = None
+
+
+@reporting
+def run(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Check interpreter, silent pins, disk, parameters, store and bundle; say what to do about each fault."""
+    root = find_root(workspace)
+    findings = [finding for check in (_python, _pins, _disk, _params, _store, _bundle) for finding in _guarded(check, root)]
+    if as_json:
+        say_json({"workspace": str(root), "findings": [as_plain(finding) for finding in findings]})
+    else:
+        say_table(f"doctor: {root}", ["check", "", "found", "next"], [(f.check, "ok" if f.ok else "FAULT", f.found, f.next_step) for f in findings])
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(REFUSED)
+
+
+def _guarded(check: Callable[[Path], list[Finding]], root: Path) -> list[Finding]:
+    try:
+        return check(root)
+    except FootfallError as error:
+        return [
+            Finding(
+                check.__name__.removeprefix("_"), ok=False, found=error.what + (f": {error.found}" if error.found else ""), next_step=error.next_step
+            )
+        ]
+
+
+def _python(_root: Path) -> list[Finding]:
+    ok = (3, 11) <= sys.version_info[:2] < (3, 13)
+    return [Finding("python", ok, sys.version.split()[0], None if ok else "make clean && make setup PYTHON=python3.11")]
+
+
+def _pins(_root: Path) -> list[Finding]:
+    findings = []
+    for name, (low, high) in PINS.items():
+        span = f"{'.'.join(map(str, low))} to below {'.'.join(map(str, high))}"
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            findings.append(Finding(name, ok=name not in ("sqlalchemy", "duckdb"), found="not installed", next_step="make setup"))
+            continue
+        ok = low <= tuple(int(part) for part in found.split(".")[:2]) < high
+        findings.append(Finding(name, ok, found, None if ok else f"pip install -c constraints.txt '{name}' ({span})"))
+    return findings
+
+
+def _disk(root: Path) -> list[Finding]:
+    free = shutil.disk_usage(root).free / 2**30
+    ok = free >= FREE_GIB
+    return [Finding("free disk", ok, f"{free:.1f} GiB", None if ok else f"free {FREE_GIB:.0f} GiB, or dvc gc --workspace")]
+
+
+def _params(root: Path) -> list[Finding]:
+    from footfall.params import load_params
+
+    params = load_params(Paths(root).params)
+    limits = len(params.monitor.limits)
+    return [
+        Finding(
+            "params", bool(limits), f"as_of {params.data.as_of.date()}, {limits} monitor limits", None if limits else "python -m monitoring calibrate"
+        )
+    ]
+
+
+def _store(root: Path) -> list[Finding]:
+    from footfall_cli.root import engine_of, settings_of
+
+    url = settings_of(root).store_url
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return [Finding("live store", ok=True, found="none yet", next_step="footfall ingest makes it")]
+    from footfall.store import events, releases
+
+    engine = engine_of(root)
+    champion = releases.champion(engine)
+    return [Finding("live store", ok=True, found=f"{events.count(engine):,} events, champion {None if champion is None else champion.release_id}")]
+
+
+def _bundle(root: Path) -> list[Finding]:
+    folder = Paths(root).bundle
+    if not folder.exists():
+        return [Finding("bundle", ok=True, found="none yet", next_step="dvc repro makes it")]
+    from footfall.bundle import open_bundle, release_id
+
+    open_bundle(folder)
+    return [Finding("bundle", ok=True, found=f"{release_id(folder)} verified")]

@@ -1,0 +1,33 @@
+"""The `footfall` command: shop-level verbs only. Native tools stay native (`dvc repro`, `prefect deployment run`, `evidently ui`).
+
+Every verb module imports its frameworks inside its functions, so that `footfall --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from footfall_cli import demo, doctor, ingest, init, load, quarantine, release, review, status
+
+app = typer.Typer(
+    name="footfall",
+    help="From a shop's behaviour events to recommendations that are served, watched, retrained and released safely.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+app.command("demo")(demo.run)
+app.command("init")(init.run)
+app.command("ingest")(ingest.run)
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(release.app, name="release")
+app.add_typer(review.app, name="review")
+app.add_typer(load.app, name="load")
+app.command("status")(status.run)
+app.command("doctor")(doctor.run)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,38 @@
+"""What all rings share: no telemetry, no setting of the person who runs the tests, a marker per ring."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from footfall.settings import TELEMETRY_OFF
+
+RINGS = {"flow": "flow", "service": "service", "end_to_end": "end_to_end"}
+
+# Set before any framework is imported: most of them read it once, at import.
+os.environ.update(TELEMETRY_OFF)
+for name in list(os.environ):
+    if name.startswith(("FOOTFALL_", "PREFECT_", "BENTOML_")) and name not in {*TELEMETRY_OFF, "FOOTFALL_DATA"}:
+        del os.environ[name]
+
+# The same examples in every run: a red test must be red again. Two busy cores make a deadline a coin toss.
+hypothesis_settings.register_profile("footfall", deadline=None, derandomize=True, database=None, max_examples=50)
+hypothesis_settings.load_profile("footfall")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its ring, which is the folder it lies in; `pytest -m 'not end_to_end'` leaves one out."""
+    tests = Path(__file__).parent
+    for item in items:
+        ring = RINGS.get(item.path.relative_to(tests).parts[0])
+        if ring is not None:
+            item.add_marker(ring)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The root of the checkout under test."""
+    return Path(__file__).resolve().parent.parent

@@ -1,0 +1,147 @@
+"""The ingest flow on a shop of two items: what passes, what is set aside, what is held, and that nothing is done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from flows import ingest as ingest_module
+from flows.ingest import ingest
+from footfall.contracts import CATALOGUE, EVENTS, USERS, C
+from footfall.documents import Verdict
+from footfall.errors import SourceError
+from footfall.paths import Paths
+from footfall.pseudonyms import pseudonym
+from footfall.sources import landing
+from footfall.sources.landing import Batch
+from footfall.sources.months import month_batches
+from footfall.store import events, open_store
+
+NOVEMBER = datetime(2017, 11, 1, tzinfo=UTC)
+USER = pseudonym("1", b"key")
+
+
+def _event(name: str, at: datetime, **other: Any) -> dict[str, Any]:
+    row = {C.EVENT_ID: name, C.USER_ID: USER, C.ITEM_ID: "i1", C.EVENT_TYPE: "purchase", C.OCCURRED_AT: at, C.RECEIVED_AT: at, C.QUANTITY: 1}
+    return row | {C.PRICE_MINOR: 100, C.CURRENCY: "EUR", C.ORIGIN: "two_items"} | other
+
+
+class TwoItems:
+    """A source of a few rows; `rows` is its event log."""
+
+    name = "two_items"
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+        self.asked: list[datetime | None] = []
+
+    def catalogue(self) -> pa.Table:
+        both = [
+            {C.ITEM_ID: name, C.TITLE: name, C.CATEGORY_PATH: "a > b", C.ATTRIBUTES: "{}", C.AVAILABLE: True, C.RECOMMENDABLE: True}
+            for name in ("i1", "i2")
+        ]
+        return pa.Table.from_pylist(both, CATALOGUE.schema)
+
+    def users(self, until: datetime) -> pa.Table:
+        first = datetime(2017, 9, 1, tzinfo=UTC)
+        return pa.Table.from_pylist([{C.USER_ID: USER, C.ATTRIBUTES: "{}", C.CONSENT: '{"personalise": true}', C.FIRST_SEEN_AT: first}], USERS.schema)
+
+    def events(self, since: datetime | None, until: datetime) -> Iterator[tuple[str, pa.Table]]:
+        self.asked.append(since)
+        for batch in month_batches(self.name, since or datetime(2017, 9, 1, tzinfo=UTC), until):
+            rows = [row for row in self.rows if batch.start <= row[C.OCCURRED_AT] < batch.end]
+            if rows:
+                yield batch.batch_id, pa.Table.from_pylist(rows, EVENTS.schema)
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> TwoItems:
+    """Twenty good purchases in September and October each, and two bad rows in October."""
+    rows = [_event(f"e{month}{day:02d}", datetime(2017, month, day, tzinfo=UTC)) for month in (9, 10) for day in range(1, 21)]
+    rows += [_event("zero", datetime(2017, 10, 21, tzinfo=UTC), quantity=0), _event("foreign", datetime(2017, 10, 22, tzinfo=UTC), item_id="i9")]
+    source = TwoItems(rows)
+    monkeypatch.setattr(ingest_module, "open_source", lambda _name, _key: source)
+    return source
+
+
+def _stored(root: Path) -> int:
+    engine = open_store(f"sqlite:///{Paths(root).store}")
+    try:
+        return events.count(engine)
+    finally:
+        engine.dispose()
+
+
+def test_good_rows_reach_raw_and_store_and_bad_rows_quarantine_once(root: Path, shop: TwoItems) -> None:
+    first = ingest(source="two_items", until=NOVEMBER)
+    assert first["rows"] == {"catalogue": 2, "users": 1, "events": 40}
+    assert first["quarantined"] == {"quantity_not_positive": 1, "unknown_item": 1}
+    assert first["stored"] == _stored(root) == 40
+    assert landing.quarantine_summary(Paths(root)) == first["quarantined"]
+
+    second = ingest(source="two_items", until=NOVEMBER)
+    assert second["batches"] == []
+    assert (second["stored"], second["quarantined"], _stored(root)) == (0, {}, 40)
+
+    shop.rows.append(_event("later", datetime(2017, 11, 3, tzinfo=UTC)))
+    third = ingest(source="two_items", until=datetime(2017, 11, 5, tzinfo=UTC))
+    assert shop.asked[-1] == NOVEMBER  # only what is new is read
+    assert third["rows"] == {"events": 1}
+
+
+def test_a_held_batch_stops_no_other_and_is_landed_again_later(root: Path, shop: TwoItems) -> None:
+    good = list(shop.rows)
+    shop.rows[:] = [row if row[C.OCCURRED_AT].month == 10 else row | {C.EVENT_TYPE: "teleport"} for row in good]  # nobody knows what September is
+    held = ingest(source="two_items", until=NOVEMBER)
+    assert [(batch["batch_id"], batch["look"]) for batch in held["held"]] == [("two_items-2017-09", "footfall quarantine show two_items-2017-09")]
+    assert held["rows"]["events"] == 20
+    shop.rows[:] = good
+    mended = ingest(source="two_items", until=NOVEMBER)
+    assert (mended["held"], mended["rows"], mended["known"]) == ([], {"events": 20}, 1)
+    assert _stored(root) == 40
+
+
+def test_a_kill_between_store_and_raw_is_mended_by_the_next_run(root: Path, shop: TwoItems, monkeypatch: pytest.MonkeyPatch) -> None:
+    accept = landing.accept
+
+    def die(paths: Paths, batch: Batch, good: pa.Table, verdict: Verdict) -> Path:
+        if batch.contract == "events":
+            raise KeyboardInterrupt
+        return accept(paths, batch, good, verdict)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landing, "accept", die)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(source="two_items", until=NOVEMBER)
+    assert _stored(root) == 20
+    done = ingest(source="two_items", until=NOVEMBER)
+    assert done["rows"]["events"] == _stored(root) == 40
+    assert done["stored"] == 20  # September's were there already
+
+
+def test_live_events_are_exported_once_and_their_bad_rows_leave_histories(root: Path, shop: TwoItems) -> None:
+    ingest(source="two_items", until=NOVEMBER)
+    engine = open_store(f"sqlite:///{Paths(root).store}")
+    live = [_event(f"h{day:02d}", datetime(2017, 11, 2, day, tzinfo=UTC), origin="http") for day in range(20)]
+    live.append(_event("h-bad", datetime(2017, 11, 2, 23, tzinfo=UTC), origin="http", item_id="i9"))
+    events.append(engine, pa.Table.from_pylist(live, EVENTS.schema))
+    until = datetime(2017, 11, 5, tzinfo=UTC)
+    done = ingest(until=until)
+    assert (done["batches"], done["rows"], done["quarantined"]) == (["events/live-2017-11-02"], {"events": 20}, {"unknown_item": 1})
+    assert ingest(until=until)["batches"] == []
+    assert events.withdrawn(engine) == {"unknown_item": 1}
+    assert events.window(engine, NOVEMBER, until).num_rows == 20
+    engine.dispose()
+
+
+def test_events_without_a_catalogue_are_refused_with_the_next_step(root: Path, shop: TwoItems) -> None:
+    engine = open_store(f"sqlite:///{Paths(root).store}")
+    events.append(engine, pa.Table.from_pylist([_event("h1", datetime(2017, 10, 2, tzinfo=UTC), origin="http")], EVENTS.schema))
+    engine.dispose()
+    with pytest.raises(SourceError, match="footfall ingest --source"):
+        ingest(until=NOVEMBER)

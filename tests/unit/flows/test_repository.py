@@ -1,0 +1,162 @@
+"""A workspace's git and DVC, on a checkout of a few lines."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flows import repository, workspace
+from flows.commands import git
+from footfall.documents import Verdict
+from footfall.errors import HoldError, ParamsError, WorkspaceError
+from footfall.params import load_params
+from footfall.paths import Paths
+
+ROOT = Path(__file__).parents[3]
+NOVEMBER = datetime(2017, 11, 26, tzinfo=UTC)
+DVC_YAML = """
+stages:
+  count:
+    cmd: cat data/raw/*.txt | wc -l > data/count.txt && cp data/count.txt reports/count.json
+    deps: [data/raw]
+    params: [data.as_of]
+    outs: [data/count.txt]
+    metrics: [{reports/count.json: {cache: false}}]
+"""
+
+
+def _commit_all(root: Path) -> None:
+    for command in (["add", "-A"], ["-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-qm", "Begin"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clean checkout with one stage and this project's params.yaml and DVC settings."""
+    root = tmp_path / "checkout"
+    (root / ".dvc").mkdir(parents=True)
+    (root / "reports").mkdir()
+    (root / "reports" / "README.md").write_text("Small reports.")
+    shutil.copy(ROOT / "params.yaml", root)
+    shutil.copy(ROOT / ".gitignore", root)
+    for name in ("config", ".gitignore"):
+        shutil.copy(ROOT / ".dvc" / name, root / ".dvc")
+    (root / "dvc.yaml").write_text(DVC_YAML)
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
+    _commit_all(root)
+    return root
+
+
+@pytest.fixture
+def production(checkout: Path) -> Path:
+    """A workspace of that checkout."""
+    return workspace.init(checkout, checkout / ".footfall" / "workspace").root
+
+
+def _land(root: Path, name: str, text: str) -> None:
+    raw = Paths(root).raw
+    raw.mkdir(parents=True, exist_ok=True)
+    (raw / name).write_text(text)
+
+
+def test_a_dirty_checkout_is_refused_naming_the_files(checkout: Path) -> None:
+    (checkout / "dvc.yaml").write_text("stages: {}")
+    (checkout / "new.py").write_text("")
+    with pytest.raises(WorkspaceError, match=r"dvc.yaml, new.py"):
+        workspace.init(checkout, checkout / ".footfall" / "workspace")
+    made = workspace.init(checkout, checkout / ".footfall" / "workspace", allow_dirty=True)
+    assert made.left_out == ["dvc.yaml", "new.py"]
+    assert "count" in (made.root / "dvc.yaml").read_text()
+
+
+def test_init_clones_the_committed_head_once_and_leaves_the_checkout_alone(checkout: Path) -> None:
+    target = checkout / ".footfall" / "workspace"
+    half = target.with_name(".workspace.half-cloned")
+    half.mkdir(parents=True)
+    (half / "left").write_text("by a killed clone")
+    before = {path: path.read_bytes() for path in (checkout / ".git").rglob("*") if path.is_file() and path.name != "index"}
+    first, second = workspace.init(checkout, target), workspace.init(checkout, target)
+    assert (first.created, second.created) == (True, False)
+    assert first.revision == second.revision == git(checkout, "rev-parse", "HEAD")
+    assert git(target, "symbolic-ref", "--short", "HEAD") == "production"
+    assert not half.exists()
+    assert {path: path.read_bytes() for path in before} == before
+    assert str(Paths(checkout).cache) in (target / ".dvc" / "config.local").read_text()
+
+
+def test_init_touches_no_folder_that_holds_something_else(checkout: Path, tmp_path: Path) -> None:
+    other = tmp_path / "photos"
+    other.mkdir()
+    (other / "one.jpg").write_text("x")
+    with pytest.raises(WorkspaceError, match="holds something else"):
+        workspace.init(checkout, other)
+    assert (other / "one.jpg").exists()
+
+
+def test_the_date_is_one_edited_line_and_comments_stay(checkout: Path) -> None:
+    path = checkout / "params.yaml"
+    before = path.read_text().splitlines()
+    repository.set_as_of(checkout, NOVEMBER)
+    after = path.read_text().splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1
+    assert changed[0][1] == changed[0][0].replace("2017-10-29", "2017-11-26")
+    assert load_params(path).data.as_of == NOVEMBER
+
+
+def test_a_second_as_of_line_is_refused(checkout: Path) -> None:
+    path = checkout / "params.yaml"
+    path.write_text(path.read_text() + "\nother:\n  as_of: 2017-01-01\n")
+    with pytest.raises(ParamsError, match="cannot date"):
+        repository.set_as_of(checkout, NOVEMBER)
+
+
+def test_a_retrain_is_committed_tagged_and_undone(production: Path) -> None:
+    with pytest.raises(WorkspaceError, match="no batch has been accepted"):
+        repository.dvc_add_raw(production)
+    _land(production, "a.txt", "1\n2\n")
+    repository.dvc_add_raw(production)
+    repository.repro(production)
+    commit = repository.commit_candidate(production, "Train to 2017-10-29")
+    repository.tag(production, "candidate/r1")
+    assert git(production, "rev-list", "-n1", "candidate/r1") == commit
+    assert set(git(production, "show", "--name-only", "--format=").split()) == {"data/raw.dvc", "dvc.lock", "reports/count.json"}
+    assert repository.commit_candidate(production, "Again") == commit  # a second run does nothing twice
+
+    _land(production, "b.txt", "3\n")
+    repository.dvc_add_raw(production)
+    repository.set_as_of(production, NOVEMBER)
+    repository.repro(production)
+    assert (production / "data" / "count.txt").read_text().strip() == "3"
+    assert not repository.is_clean(production)
+    repository.undo(production)
+    assert repository.is_clean(production)
+    assert (production / "data" / "count.txt").read_text().strip() == "2"
+    assert load_params(production / "params.yaml").data.as_of != NOVEMBER
+    assert (production / "data" / "raw" / "b.txt").exists()  # accepted batches are not the run's to take back
+
+
+def test_a_failed_stage_shows_its_last_lines_and_a_hold_is_named(production: Path) -> None:
+    _land(production, "a.txt", "1\n")
+    repository.dvc_add_raw(production)
+    (production / "dvc.yaml").write_text("stages: {bad: {cmd: echo the reason; exit 3, outs: [data/x]}}")
+    with pytest.raises(WorkspaceError, match="the reason"):
+        repository.repro(production)
+    verdict = Verdict("tables", "events", "hold", 1, {}, [{"rule": "not_empty", "ok": False}], "footfall quarantine list")
+    (production / "verdict.json").write_text(verdict.to_json())
+    (production / "dvc.yaml").write_text("stages: {validate: {cmd: cp verdict.json reports/validation.json; exit 1, outs: [data/x]}}")
+    with pytest.raises(HoldError, match="not_empty"):
+        repository.repro(production)
+
+
+def test_push_goes_only_where_somebody_set_a_remote(production: Path, tmp_path: Path) -> None:
+    assert repository.push(production) == []
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "hub.git")], check=True)
+    git(production, "remote", "add", "hub", str(tmp_path / "hub.git"))
+    repository.tag(production, "release/r1")
+    assert repository.push(production) == ["hub"]
+    assert git(tmp_path / "hub.git", "tag") == "release/r1"

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from footfall.contracts import EVENT_TYPES
+from footfall.model.batches import Pack, chop, gap_bucket, group, pack
+from tests.unit.footfall.model.shop_of_habits import DAY_US, build, habits
+
+SEARCH, VIEW, BUY = (EVENT_TYPES.index(name) for name in ("search", "view", "purchase"))
+
+
+def targets_of(packed: Pack) -> list[dict[int, list[int]]]:
+    """Per user: moment -> the item indices that are its targets."""
+    found: list[dict[int, list[int]]] = []
+    for u, (cells, _) in zip(packed.users, packed.targets_by_user(), strict=True):
+        mine: dict[int, list[int]] = {}
+        for cell in cells.tolist():
+            mine.setdefault(cell // u.distinct, []).append(int(packed.candidates[u.candidates][cell % u.distinct]))
+        found.append(mine)
+    return found
+
+
+def test_the_targets_of_a_moment_are_the_distinct_items_of_the_next_purchase() -> None:
+    first = [(1, BUY, 0), (2, BUY, 0), (3, BUY, 1), (3, BUY, 1), (0, BUY, 2), (5, VIEW, 3), (2, BUY, 4), (0, SEARCH, 4)]
+    second = [(9, BUY, 0), (8, VIEW, 5)]
+    packed = pack(build(first, second), BUY)
+    # Day 2 holds no known item and day 3 only a look: neither is anybody's target, both look forward to day 4.
+    assert targets_of(packed) == [{0: [3], 1: [2], 2: [2], 3: [2]}, {}]
+    assert packed.moment_weight.tolist() == [1, 1, 1, 1, 0, 0, 0]
+    assert packed.events == 10
+    assert packed.targets == 4
+
+
+def test_events_of_one_time_are_one_moment_and_are_averaged() -> None:
+    packed = pack(build([(1, BUY, 0), (2, BUY, 0), (3, BUY, 1)]))
+    assert packed.moment.tolist() == [0, 0, 1]
+    assert packed.share.tolist() == [0.5, 0.5, 1.0]
+
+
+def test_equal_times_of_two_users_stay_apart() -> None:
+    packed = pack(build([(1, BUY, 3)], [(2, BUY, 3)]), BUY)
+    assert [u.moments for u in packed.users] == [1, 1]
+    assert packed.gap_before.tolist() == [0, 0]
+
+
+def test_distance_zero_marks_exactly_the_future() -> None:
+    packed = pack(build([(1, BUY, 0), (1, BUY, 7), (1, BUY, 14)]))
+    assert packed.distance.view(3, 3).tolist() == [[1, 0, 0], [2, 1, 0], [3, 2, 1]]
+    week, fortnight = gap_bucket(np.array([7, 14]) * DAY_US).tolist()
+    assert packed.gap.view(3, 3)[2].tolist() == [fortnight, week, 0]
+    assert fortnight == week + 4  # four buckets a doubling
+
+
+def test_no_position_is_padding() -> None:
+    sequences = habits()
+    packed = pack(sequences, BUY)
+    assert len(packed.moment) == len(sequences.item_index)
+    assert len(packed.gap_before) == sum(u.moments for u in packed.users) == int(packed.moment[-1]) + 1
+    assert len(packed.distance) == sum(u.moments**2 for u in packed.users)
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=8), st.integers(1, 12))
+def test_chopping_keeps_every_event_and_cuts_from_the_newest(lengths: list[int], events: int) -> None:
+    sequences = build(*([(1, BUY, day) for day in range(n)] for n in lengths))
+    windows = chop(sequences, events)
+    assert windows.lengths.sum() == sum(lengths)
+    assert windows.lengths.max(initial=0) <= events
+    assert (windows.lengths > 0).all()
+    ends = set(windows.offsets[1:].tolist())
+    assert {int(end) for end, n in zip(sequences.offsets[1:], lengths, strict=True) if n} <= ends  # the newest window is a whole one
+    assert len(windows) == sum(-(-n // events) for n in lengths)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(1, 60))
+def test_groups_hold_every_user_once_and_keep_to_the_budget(lengths: list[int], tokens: int) -> None:
+    order = np.arange(len(lengths))[::-1]
+    groups = list(group(np.array(lengths, np.int64), tokens, order))
+    assert np.concatenate(groups).tolist() == order.tolist()
+    assert all(len(users) == 1 or sum(lengths[u] for u in users) <= tokens for users in groups)
+
+
+def test_larger_baskets_weigh_more_by_the_power_that_is_asked_for() -> None:
+    weights = pack(build([(1, BUY, 0), (1, BUY, 1), (2, BUY, 1), (3, BUY, 1), (4, BUY, 1), (1, BUY, 2)]), BUY, basket_power=0.5).moment_weight
+    assert weights.tolist() == [2, 1, 0]

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from footfall.model.batches import Pack, pack
+from footfall.model.losses import NegativeSampler, softmax_loss
+from tests.unit.footfall.model.shop_of_habits import ITEMS, habits
+
+BUY = 4
+
+
+@pytest.fixture(scope="module")
+def packed() -> Pack:
+    return pack(habits(users=6), BUY, basket_power=0.5)
+
+
+@pytest.fixture
+def inputs(packed: Pack) -> list[Tensor]:
+    """States, items, bias and each user's bonus, all wanting gradients."""
+    draw = torch.Generator().manual_seed(3)
+    shapes = [(len(packed.gap_before), 8), (ITEMS + 1, 8), (ITEMS + 1,), *((u.moments, u.distinct) for u in packed.users)]
+    return [torch.randn(shape, generator=draw).requires_grad_() for shape in shapes]
+
+
+def plain_loss(packed: Pack, states: Tensor, items: Tensor, bias: Tensor, bonuses: list[Tensor], drawn: tuple[Tensor, Tensor] | None) -> Tensor:
+    """The same by the book: a logit for everything, cross-entropy by autograd."""
+    loss = torch.zeros(())
+    for u, bonus, (cells, weights) in zip(packed.users, bonuses, packed.targets_by_user(), strict=True):
+        mine = packed.candidates[u.candidates]
+        logits = (states[u.rows] @ items.T + bias).index_add(1, mine, bonus)
+        allowed = logits[:, 1:]
+        if drawn is not None:
+            negatives, log_expected = drawn
+            keep = ~torch.isin(negatives, mine)
+            allowed = torch.cat([logits[:, mine], logits[:, negatives[keep]] - log_expected[keep]], dim=1)
+        normaliser = torch.logsumexp(allowed, dim=1)
+        for cell, weight in zip(cells.tolist(), weights, strict=True):
+            row, column = divmod(cell, u.distinct)
+            loss = loss + packed.moment_weight[u.rows][row] * weight * (normaliser[row] - logits[row, mine[column]])
+    return loss / packed.moment_weight.sum()
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_loss_and_gradients_are_those_of_plain_cross_entropy(packed: Pack, inputs: list[Tensor], sampled: bool) -> None:
+    drawn = (torch.tensor([1, 5, 5, 30, 17]), torch.tensor([-0.5, 0.2, 0.2, -1.0, 0.0])) if sampled else None
+    states, items, bias, *bonuses = inputs
+    ours = softmax_loss(states, items, bias, bonuses, packed, drawn)
+    theirs = plain_loss(packed, states, items, bias, bonuses, drawn)
+    torch.testing.assert_close(ours, theirs)
+    for mine, other in zip(torch.autograd.grad(3 * ours, inputs), torch.autograd.grad(3 * theirs, inputs), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_drawing_every_item_once_is_the_exact_softmax(packed: Pack, inputs: list[Tensor]) -> None:
+    states, items, bias, *bonuses = inputs
+    everything = (torch.arange(1, ITEMS + 1), torch.zeros(ITEMS))
+    torch.testing.assert_close(softmax_loss(states, items, bias, bonuses, packed, everything), softmax_loss(states, items, bias, bonuses, packed))
+
+
+def test_no_item_is_neither_target_nor_competitor(packed: Pack, inputs: list[Tensor]) -> None:
+    states, items, bias, *bonuses = inputs
+    _, d_items, d_bias = torch.autograd.grad(softmax_loss(states, items, bias, bonuses, packed), [states, items, bias])
+    assert d_items[0].abs().max() == 0
+    assert d_bias[0] == 0
+
+
+def test_the_logq_correction_estimates_the_whole_catalogue() -> None:
+    counts = torch.tensor([99, 50, 5, 1, 0, 20])
+    sampler = NegativeSampler(counts, 20_000, torch.Generator().manual_seed(0))
+    logits = torch.tensor([0.0, 1.0, -1.0, 2.0, 0.5, 0.1])
+    items, log_expected = sampler.draw(torch.device("cpu"))
+    assert set(items.tolist()) == {1, 2, 3, 4, 5}
+    estimate = (logits[items] - log_expected).exp().sum()
+    assert estimate == pytest.approx(float(logits[1:].exp().sum()), rel=0.03)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from footfall.core.sequences import Sequences
+from footfall.errors import SourceError
+from footfall.model.batches import chop, pack
+from footfall.model.network import SequenceConfig, SequenceModel
+from footfall.model.trainer import make_packs, rate_at, repeatable, train
+from tests.unit.footfall.model.shop_of_habits import CONFIG, DAY_US, ITEMS, PARAMS, build, habits
+
+CUT = 70 * DAY_US
+BUY = 4
+
+
+def weights_of(model: SequenceModel) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize("negatives", [0, 16])
+def test_the_same_inputs_give_the_same_weights_byte_for_byte(negatives: int) -> None:
+    params = dataclasses.replace(PARAMS, negatives=negatives)
+    first = train(habits(), CUT, CONFIG, params)
+    torch.rand(3)  # what the process drew before has no say
+    second = train(habits(), CUT, CONFIG, params)
+    assert weights_of(first.model) == weights_of(second.model)
+    assert first.losses == second.losses
+    other = train(habits(), CUT, CONFIG, dataclasses.replace(params, seed=8))
+    assert weights_of(other.model) != weights_of(first.model)
+
+
+def test_nothing_that_happens_after_the_cut_is_seen() -> None:
+    sequences = habits()
+    cut = 35 * DAY_US
+    later = sequences.occurred_at >= cut
+    assert 0 < later.sum() < len(later)
+    changed = Sequences(np.where(later, 1, sequences.item_index).astype(np.int32), sequences.event_type, sequences.occurred_at, sequences.offsets)
+    assert weights_of(train(sequences, cut, CONFIG, PARAMS).model) == weights_of(train(changed, cut, CONFIG, PARAMS).model)
+
+
+def test_habits_are_learnt() -> None:
+    sequences = habits()
+    trained = train(sequences, CUT, CONFIG, dataclasses.replace(PARAMS, epochs=5))
+    assert np.mean(trained.losses[-5:]) < np.mean(trained.losses[:5]) - 0.3
+    with torch.inference_mode():
+        top = trained.model.scores(pack(sequences)).topk(3).indices + 1
+    hits = [len({*row.tolist()} & {*_habits_of(sequences, user)}) for user, row in enumerate(top)]
+    assert np.mean(hits) > 2.5
+
+
+def _habits_of(sequences: Sequences, user: int) -> list[int]:
+    mine = sequences.take(np.array([user])).item_index
+    counts = np.bincount(mine, minlength=ITEMS + 1)
+    counts[0] = 0
+    return np.argsort(-counts, kind="stable")[:3].tolist()
+
+
+def test_every_event_of_every_user_is_in_one_pack() -> None:
+    sequences = habits()
+    packs = make_packs(chop(sequences, CONFIG.max_events), PARAMS)
+    assert sum(packed.events for packed in packs) == len(sequences.item_index)
+    trained = train(sequences, CUT * 100, CONFIG, PARAMS)
+    assert trained.events == len(sequences.item_index)
+    assert trained.targets == sum(packed.targets for packed in packs)
+    assert len(trained.losses) == PARAMS.epochs * len(packs)
+
+
+def test_steps_and_epochs_are_told() -> None:
+    steps: list[tuple[int, int]] = []
+    states: list[bytes] = []
+    trained = train(
+        habits(), CUT, CONFIG, PARAMS, lambda step, total, *_: steps.append((step, total)), lambda model: states.append(weights_of(model))
+    )
+    assert steps == [(n, len(trained.losses)) for n in range(1, len(trained.losses) + 1)]
+    assert len(states) == PARAMS.epochs
+    assert states[-1] == weights_of(trained.model)
+
+
+def test_the_rate_warms_up_and_then_falls_to_nothing() -> None:
+    rates = [rate_at(step, 100, PARAMS) for step in range(100)]
+    assert rates[0] == pytest.approx(PARAMS.learning_rate / 10)
+    assert max(rates) == pytest.approx(PARAMS.learning_rate, rel=0.11)
+    assert np.argmax(rates) == 9
+    assert rates[-1] == pytest.approx(PARAMS.learning_rate / 100)
+
+
+def test_torch_is_left_as_it_was_found() -> None:
+    torch.use_deterministic_algorithms(False)
+    threads, state = torch.get_num_threads(), torch.random.get_rng_state()
+    with repeatable(1, 1):
+        torch.rand(5)
+        assert torch.get_num_threads() == 1
+        assert torch.are_deterministic_algorithms_enabled()
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_histories_without_a_next_purchase_are_refused() -> None:
+    with pytest.raises(SourceError, match="nothing to learn from"):
+        train(build([(1, BUY, 0)], [(2, BUY, 0)]), CUT, CONFIG, PARAMS)
+    with pytest.raises(SourceError, match="nothing to learn from"):
+        train(habits(), 0, CONFIG, PARAMS)
+
+
+def test_an_item_outside_the_vocabulary_is_refused() -> None:
+    with pytest.raises(SourceError, match="outside the vocabulary"):
+        train(habits(), CUT, SequenceConfig(items=5, dim=16), PARAMS)

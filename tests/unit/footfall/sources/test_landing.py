@@ -1,0 +1,175 @@
+"""Landing: candidate, accepted, quarantined, held; twice is once; a kill loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from footfall.contracts import C
+from footfall.documents import Verdict
+from footfall.errors import ContractError, SourceError
+from footfall.paths import Paths
+from footfall.sources import landing
+from tests.unit.rows import catalogue, events
+
+PASSED = Verdict("shop-2017-03", "events", "pass", 2, {"unknown_item": 1}, [])
+HELD = Verdict("shop-2017-03", "events", "hold", 2, {}, [])
+TABLE = events({}, {"item_id": "gone"})
+GOOD, BAD = TABLE.slice(0, 1), TABLE.slice(1).append_column(C.REASON, pa.array(["unknown_item"]))
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """An empty root."""
+    return Paths(tmp_path)
+
+
+def land(paths: Paths, table: pa.Table = TABLE) -> landing.Batch:
+    """Land the batch of March."""
+    return landing.land(paths, "events", "shop-2017-03", table)
+
+
+def land_and_pass(paths: Paths) -> Path:
+    """Land it, quarantine its bad row, accept the rest."""
+    batch = land(paths)
+    landing.set_aside(paths, batch, BAD, PASSED)
+    return landing.accept(paths, batch, GOOD, PASSED)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_a_landed_batch_waits_as_a_candidate_in_its_contract_s_order(paths: Paths) -> None:
+    batch = land(paths, TABLE.take(pa.array([1, 0])))
+
+    assert (batch.origin, batch.landed) == ("shop", False)
+    assert landing.read_candidate(batch).equals(TABLE)
+    assert landing.list_batches(paths, "events") == []
+
+
+def test_an_accepted_batch_lies_in_raw_with_its_receipt_and_the_candidate_is_gone(paths: Paths) -> None:
+    folder = land_and_pass(paths)
+
+    assert landing.list_batches(paths, "events") == [folder]
+    assert landing.read_receipt(folder) == PASSED
+    assert sorted(files(paths.raw)) == ["events/shop-2017-03/receipt.json", "events/shop-2017-03/rows.parquet"]
+    assert files(paths.landing) == {}
+
+
+def test_bad_rows_lie_in_quarantine_with_their_reason(paths: Paths) -> None:
+    land_and_pass(paths)
+
+    assert landing.quarantine_summary(paths) == {"unknown_item": 1}
+    (listed,) = landing.list_quarantine(paths)
+    assert (listed.contract, listed.batch_id, listed.reasons) == ("events", "shop-2017-03", {"unknown_item": 1})
+    assert landing.read_quarantine(paths, "shop-2017-03").equals(BAD)
+
+
+def test_landing_the_same_rows_again_changes_nothing(paths: Paths) -> None:
+    folder = land_and_pass(paths)
+    before = files(paths.root)
+
+    again = land(paths, TABLE.take(pa.array([1, 0])))
+
+    assert again.landed
+    assert again.path == folder
+    assert files(paths.root) == before
+
+
+def test_landing_other_rows_under_an_accepted_id_is_an_error_and_changes_nothing(paths: Paths) -> None:
+    land_and_pass(paths)
+    before = files(paths.root)
+
+    with pytest.raises(SourceError, match="accepted before with other rows"):
+        land(paths, events({}))
+
+    assert files(paths.root) == before
+
+
+def test_a_held_batch_is_kept_whole_and_may_be_landed_again_when_it_is_mended(paths: Paths) -> None:
+    landing.hold(paths, land(paths), HELD)
+
+    assert landing.list_held(paths) == [HELD]
+    assert landing.list_batches(paths, "events") == []
+
+    land_and_pass(paths)
+
+    assert landing.list_held(paths) == []
+    assert len(landing.list_batches(paths, "events")) == 1
+
+
+def test_holding_twice_keeps_the_last_receipt(paths: Paths) -> None:
+    landing.hold(paths, land(paths), HELD)
+    landing.hold(paths, land(paths, GOOD), HELD)
+
+    assert len(landing.list_held(paths)) == 1
+
+
+def test_a_kill_between_quarantine_and_raw_is_mended_by_doing_it_again(paths: Paths, tmp_path: Path) -> None:
+    landing.set_aside(paths, land(paths), BAD, PASSED)
+    half = paths.landing / "events" / ".shop-2017-03.made"
+    half.mkdir()
+    (half / "rows.parquet").write_bytes(b"half")
+
+    land_and_pass(paths)
+
+    clean = Paths(tmp_path / "clean")
+    land_and_pass(clean)
+    assert files(paths.root / "data") == files(clean.root / "data")
+
+
+def test_a_mended_batch_without_bad_rows_leaves_no_old_ones_in_quarantine(paths: Paths) -> None:
+    landing.set_aside(paths, land(paths), BAD, PASSED)
+    landing.set_aside(paths, land(paths), BAD.slice(1), Verdict("shop-2017-03", "events", "pass", 1, {}, []))
+
+    assert landing.quarantine_summary(paths) == {}
+
+
+def test_a_verdict_that_counts_other_rows_is_refused(paths: Paths) -> None:
+    with pytest.raises(SourceError, match="disagree"):
+        landing.set_aside(paths, land(paths), BAD.slice(1), PASSED)
+
+
+@pytest.mark.parametrize("batch_id", ["../shop", "shop/2017", "/etc/passwd", "", "a..b", ".hidden", "SHOP", "x" * 101, "a\0b"])
+def test_a_batch_id_cannot_leave_its_folder(paths: Paths, batch_id: str) -> None:
+    with pytest.raises(SourceError, match="safe file name"):
+        landing.land(paths, "events", batch_id, TABLE)
+    with pytest.raises(SourceError, match="safe file name"):
+        landing.read_quarantine(paths, batch_id)
+
+
+def test_a_table_of_another_shape_is_refused_before_anything_is_written(paths: Paths) -> None:
+    with pytest.raises(ContractError, match="user_id"):
+        land(paths, TABLE.drop([C.USER_ID]))
+
+    assert files(paths.root) == {}
+
+
+def test_unknown_contracts_and_batches_are_named(paths: Paths) -> None:
+    with pytest.raises(SourceError, match="unknown contract"):
+        landing.land(paths, "weather", "shop-1", TABLE)
+    with pytest.raises(SourceError, match="no rows of this batch"):
+        landing.read_quarantine(paths, "shop-2017-09")
+    with pytest.raises(SourceError, match="no receipt"):
+        landing.read_receipt(paths.raw / "events" / "shop-2017-09")
+
+
+def test_known_items_are_those_of_all_accepted_catalogues(paths: Paths) -> None:
+    for batch_id, items in (("shop-2017-03-01", ("pear",)), ("shop-2017-04-01", ("apple", "pear"))):
+        batch = landing.land(paths, "catalogue", batch_id, catalogue(*items))
+        landing.accept(paths, batch, catalogue(*items), Verdict(batch_id, "catalogue", "pass", 1, {}, []))
+
+    assert landing.known_items(paths) == ["apple", "pear"]
+
+
+def test_the_content_digest_sees_every_value_and_no_chunk_border() -> None:
+    digest = landing.content_digest(TABLE)
+
+    assert landing.content_digest(pa.concat_tables([TABLE.slice(0, 1), TABLE.slice(1)])) == digest
+    others = [events({}, {"item_id": None}), events({}, {"item_id": "gon"}), events({}, {"item_id": "gone", "quantity": 2}), events({})]
+    others += [events({}, {"item_id": "gone", "quantity": None}), events({}, {"item_id": "gone", "query": ""})]
+    assert len({landing.content_digest(table) for table in others} | {digest}) == len(others) + 1

@@ -1,0 +1,132 @@
+"""Stages bundle and evaluate on a small shop: what they write, that it repeats, and that no test label leaks into the bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from footfall.arrays import read_sequences, read_split, write_sequences
+from footfall.bundle import open_bundle
+from footfall.core.promotion import decide
+from footfall.core.sequences import Sequences
+from footfall.documents import Metrics
+from footfall.errors import BundleError, SourceError
+from footfall.judging import judge
+from footfall.params import Params
+from footfall.paths import Paths
+from footfall.recommender import POLICIES
+from footfall.stages.bundle import make_bundle
+from footfall.stages.evaluate import make_metrics
+from tests.unit.footfall.small_shop import make_shop, small_params, use_table_scorer
+
+
+@pytest.fixture(scope="module")
+def params(checkout: Path) -> Params:
+    return small_params(checkout)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    use_table_scorer(monkeypatch)
+    return make_shop(tmp_path, params)
+
+
+def test_the_manifest_says_where_everything_came_from(shop: Paths, params: Params) -> None:
+    release = make_bundle(shop, params)
+    bundle = open_bundle(shop.bundle)
+    assert bundle.release_id == release
+    manifest = bundle.manifest
+    assert (manifest.as_of, manifest.train_end, manifest.validation_end) == tuple(
+        moment.isoformat() for moment in (params.data.as_of, params.train_end, params.test_start)
+    )
+    assert {"weights/model.safetensors", "sequences/offsets.npy", "sequences/targets_validation.parquet"} <= set(manifest.inputs)
+    assert manifest.params["baselines"]["half_life_days"] == params.baselines.half_life_days
+
+
+def test_bundle_and_metrics_repeat_byte_for_byte(shop: Paths, params: Params) -> None:
+    seen = []
+    for _ in range(2):
+        make_bundle(shop, params)
+        make_metrics(shop, params)
+        seen.append([path.read_bytes() for path in (*sorted(shop.bundle.iterdir()), shop.metrics_report)])
+    assert seen[0] == seen[1]
+
+
+def test_metrics_hold_every_policy_slice_and_difference(shop: Paths, params: Params) -> None:
+    make_bundle(shop, params)
+    metrics = Metrics.from_json(make_metrics(shop, params).to_json())
+    assert metrics.to_json() == shop.metrics_report.read_text()
+    assert set(metrics.policies) == set(POLICIES)
+    for figures in metrics.policies.values():
+        low, high = figures["interval"]["ndcg@10"]
+        assert 0 <= low <= figures["ndcg@10"] <= high <= 1
+        assert {"recall@10", "mrr", "hit_rate@10", "coverage@10"} <= set(figures)
+    assert set(metrics.slices) == {"cold_user", "long_history", "repeat_basket", "explore_basket"}
+    assert set(metrics.differences) == {"fused_minus_best_baseline", "fused_minus_fused_without_model", "model_minus_best_baseline"}
+    habits, favourites = metrics.policies["personal_frequency_90d"], metrics.policies["popularity_28d"]
+    assert habits["ndcg@10"] > favourites["ndcg@10"]  # users of this shop buy their own four habits
+    assert metrics.differences["fused_minus_best_baseline"]["subtrahend"] == "personal_frequency_90d"
+
+
+def test_the_gate_measures_what_evaluation_reports(shop: Paths, params: Params) -> None:
+    make_bundle(shop, params)
+    reported = make_metrics(shop, params)
+    evidence = judge(None, shop.bundle, shop.tables, params)
+    assert evidence["overall"]["challenger"] == pytest.approx(reported.policies["fused"]["ndcg@10"], abs=1e-6)
+    assert evidence["overall"]["users"] == reported.protocol["users"]
+    for name, measured in evidence["slices"].items():
+        assert measured["users"] == reported.slices[name]["users"]
+        assert measured["challenger"] == pytest.approx(reported.slices[name]["fused"]["ndcg@10"], abs=1e-6)
+    assert decide(evidence, params.release)[0] == "promote"
+
+
+def test_no_test_label_reaches_the_bundle(shop: Paths, params: Params) -> None:
+    """Whatever happens in the test window, the learnt files are the same."""
+    make_bundle(shop, params)
+    before = {path.name: path.read_bytes() for path in shop.bundle.iterdir()}
+    split, sequences = read_split(shop.sequences), read_sequences(shop.sequences)
+    scrambled = np.where(sequences.occurred_at >= split.test_start, 1, sequences.item_index).astype(np.int32)
+    write_sequences(shop.sequences, Sequences(scrambled, sequences.event_type, sequences.occurred_at, sequences.offsets))
+    (shop.sequences / "targets_test.parquet").unlink()
+    make_bundle(shop, params)
+    after = {path.name: path.read_bytes() for path in shop.bundle.iterdir()}
+    assert [name for name in before if before[name] != after[name]] == ["manifest.json"]
+
+
+def test_neighbours_are_learnt_before_the_training_cut(shop: Paths, params: Params) -> None:
+    make_bundle(shop, params)
+    before = open_bundle(shop.bundle).item_to_item
+    split, sequences = read_split(shop.sequences), read_sequences(shop.sequences)
+    write_sequences(shop.sequences, sequences.before(split.train_end))
+    make_bundle(shop, params)
+    assert np.array_equal(open_bundle(shop.bundle).item_to_item.similarities, before.similarities)
+
+
+def test_a_bundle_of_another_moment_is_not_evaluated(shop: Paths, params: Params) -> None:
+    make_bundle(shop, params)
+    later = dataclasses.replace(params, data=dataclasses.replace(params.data, as_of=params.data.as_of + timedelta(days=28)))
+    with pytest.raises(BundleError, match="another moment"):
+        make_metrics(shop, later)
+
+
+def test_missing_weights_are_named(shop: Paths, params: Params) -> None:
+    (shop.weights / "model.safetensors").unlink()
+    with pytest.raises(SourceError, match="weights cannot be read"):
+        make_bundle(shop, params)
+
+
+def test_fused_weights_come_from_the_grid_and_validation_is_told(shop: Paths, params: Params) -> None:
+    make_bundle(shop, params)
+    fusion = json.loads((shop.bundle / "fusion.json").read_text())
+    assert fusion["weights"]["fused"]["model"] in params.fusion.model_weights
+    assert fusion["weights"]["fused_without_model"]["model"] == 0
+    assert fusion["validation"]["fused"]["ndcg@10"] >= fusion["validation"]["fused_without_model"]["ndcg@10"]
+    grid = params.fusion
+    combinations = (1 + (len(grid.model_weights) - 1) * len(grid.temperatures)) * len(grid.item_to_item_weights)
+    assert fusion["validation"]["fused"]["tried"] == combinations
+    assert fusion["temperature"] in grid.temperatures

@@ -1,0 +1,100 @@
+"""Stage `sequences`: tables become arrays that hold every event of every consenting user, and the two sets of targets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from footfall import arrays
+from footfall.errors import SourceError
+from footfall.params import Params, load_params
+from footfall.paths import Paths
+from footfall.stages.sequences import make_sequences
+from footfall.tables import write_parquet
+from tests.unit.rows import catalogue, day, events, us, user, users
+
+ANN, BOB, CY = sorted((user("ann"), user("bob"), user("cy")))
+
+
+@pytest.fixture
+def params(checkout: Path) -> Params:
+    """as_of is day 100: train | day 72 | validation | day 86 | test; two purchases make a vocabulary item."""
+    params = load_params(checkout / "params.yaml")
+    return replace(params, data=replace(params.data, as_of=day(100)), split=replace(params.split, vocabulary_min_count=2))
+
+
+def write_tables(paths: Paths, table: pa.Table, people: pa.Table) -> None:
+    """Canonical tables, as the stage before writes them."""
+    write_parquet(paths.tables / "events.parquet", table)
+    write_parquet(paths.tables / "catalogue.parquet", catalogue("apple", "pear", unrecommendable=("petrol",)))
+    write_parquet(paths.tables / "users.parquet", people)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """Ann buys apples, Bob pears and petrol, Cy refuses."""
+    bought = [(ANN, "apple", 1), (ANN, "apple", 71.9), (ANN, "pear", 72), (ANN, "apple", 73), (ANN, "pear", 90)]
+    bought += [(BOB, "petrol", 1), (BOB, "petrol", 2), (BOB, "pear", 86), (BOB, "apple", 99), (CY, "pear", 1), (CY, "pear", 2), (CY, "apple", 90)]
+    rows = [{"user_id": who, "item_id": what, "occurred_at": day(when)} for who, what, when in bought]
+    paths = Paths(tmp_path)
+    write_tables(paths, events(*rows), users(ANN, BOB, CY, refusing=(CY,)))
+    return paths
+
+
+def test_every_event_of_a_consenting_user_is_in_and_who_refuses_is_not(paths: Paths, params: Params) -> None:
+    make_sequences(paths, params)
+
+    sequences = arrays.read_sequences(paths.sequences)
+    assert arrays.read_users(paths.sequences) == [ANN, BOB]
+    assert sequences.offsets.tolist() == [0, 5, 9]
+    assert sequences.item_index.tolist() == [1, 1, 0, 1, 0, 0, 0, 0, 1]
+    assert sequences.occurred_at.tolist()[:2] == [us(day(1)), us(day(71.9))]
+
+
+def test_the_vocabulary_sees_train_alone_and_neither_petrol_nor_who_refuses(paths: Paths, params: Params) -> None:
+    make_sequences(paths, params)
+
+    assert arrays.read_vocabulary(paths.sequences).item_ids == ("apple",)
+
+
+def test_targets_keep_items_outside_the_vocabulary_and_ask_for_history_before_each_window(paths: Paths, params: Params) -> None:
+    make_sequences(paths, params)
+
+    validation, test = (arrays.read_targets(paths.sequences, window) for window in arrays.WINDOWS)
+    assert (validation.users.tolist(), validation.item_index.tolist()) == ([0], [0])
+    assert (test.users.tolist(), test.item_index.tolist()) == ([0], [0])
+
+
+def test_the_split_says_where_train_validation_and_test_part(paths: Paths, params: Params) -> None:
+    make_sequences(paths, params)
+
+    assert arrays.read_split(paths.sequences) == arrays.Split(us(day(72)), us(day(86)), us(day(100)))
+    assert '"iso": "2017-05-12T00:00:00+00:00"' in (paths.sequences / "split.json").read_text()
+
+
+def test_doing_it_again_gives_the_same_bytes(paths: Paths, params: Params) -> None:
+    make_sequences(paths, params)
+    before = {path.name: path.read_bytes() for path in paths.sequences.iterdir()}
+
+    make_sequences(paths, params)
+
+    assert {path.name: path.read_bytes() for path in paths.sequences.iterdir()} == before
+    assert len(before) == 9
+
+
+def test_with_nothing_to_learn_from_the_fault_and_the_next_move_are_named(paths: Paths, params: Params) -> None:
+    write_tables(paths, events({}), users(user("ann")))
+
+    with pytest.raises(SourceError, match=r"split\.vocabulary_min_count"):
+        make_sequences(paths, params)
+
+
+def test_a_damaged_table_is_named(paths: Paths, params: Params) -> None:
+    path = paths.tables / "events.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+
+    with pytest.raises(SourceError, match=r"events\.parquet"):
+        make_sequences(paths, params)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from footfall import arrays
+from footfall.core.vocabulary import Vocabulary
+from footfall.errors import SourceError
+from footfall.model.network import SequenceModel
+from footfall.model.scorer import Scorer
+from footfall.params import Params, load_params
+from footfall.paths import Paths
+from footfall.stages import train as stage
+from tests.unit.footfall.model.shop_of_habits import DAY_US, ITEMS, PARAMS, habits
+
+ONLY_THESE = """
+import importlib.abc, importlib.util, sys
+
+class Blocked(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked}:
+            raise ModuleNotFoundError(name)
+
+find_spec = importlib.util.find_spec  # transformers asks this for what it could use
+importlib.util.find_spec = lambda name, *rest: None if name.split(".")[0] in {blocked} else find_spec(name, *rest)
+sys.meta_path.insert(0, Blocked())
+import footfall.model.scorer
+import footfall.stages.train
+"""
+BLOCKED = {
+    "ibis",
+    "duckdb",
+    "sqlalchemy",
+    "alembic",
+    "pandas",
+    "scipy",
+    "rich",
+    "typer",
+    "dvclive",
+    "dvc",
+    "accelerate",
+    "prefect",
+    "bentoml",
+    "sklearn",
+}
+
+
+@pytest.fixture
+def params(checkout: Path) -> Params:
+    params = load_params(checkout / "params.yaml")
+    return dataclasses.replace(params, model=dataclasses.replace(params.model, dim=16, max_events=50), train=PARAMS)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """A workspace with data/sequences."""
+    paths = Paths(tmp_path)
+    arrays.write_sequences(paths.sequences, habits())
+    arrays.write_vocabulary(paths.sequences, Vocabulary(tuple(f"i{n:02d}" for n in range(ITEMS))))
+    arrays.write_split(paths.sequences, arrays.Split(49 * DAY_US, 63 * DAY_US, 77 * DAY_US))
+    return paths
+
+
+def test_the_stage_writes_weights_and_a_report_with_the_same_bytes_each_time(
+    paths: Paths, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [paths.weights / "config.json", paths.weights / "model.safetensors", paths.training_report]
+    stage.make_weights(paths, params)
+    first = [path.read_bytes() for path in files]
+    stage.make_weights(paths, params)
+    assert [path.read_bytes() for path in files] == first
+    assert sorted(path.name for path in paths.weights.iterdir()) == ["config.json", "model.safetensors"]
+    report = json.loads(first[2])
+    events = int((habits().occurred_at < 49 * DAY_US).sum())
+    assert report["events_seen"] == params.train.epochs * events
+    assert report["epochs"] == params.train.epochs
+    assert len(report["losses"]) == -(-report["steps"] // stage.CURVE_STEPS)
+    assert "steps/s" in capsys.readouterr().err
+
+
+def test_what_the_stage_wrote_opens_both_ways_and_scores_alike(paths: Paths, params: Params) -> None:
+    from safetensors.numpy import load_file
+
+    stage.make_weights(paths, params)
+    model = SequenceModel.from_pretrained(paths.weights, local_files_only=True).eval()
+    scorer = Scorer(json.loads((paths.weights / "config.json").read_text()), load_file(paths.weights / "model.safetensors"))
+    other = Scorer(model.config.to_dict(), {name: tensor.numpy() for name, tensor in model.state_dict().items()})
+    np.testing.assert_array_equal(scorer.scores(habits()), other.scores(habits()))
+    assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
+
+
+def test_missing_arrays_are_named(tmp_path: Path, params: Params) -> None:
+    with pytest.raises(SourceError, match=r"item_index\.npy"):
+        stage.make_weights(Paths(tmp_path), params)
+
+
+def test_model_and_stage_import_on_a_machine_that_can_only_train(checkout: Path) -> None:
+    code = ONLY_THESE.format(blocked=BLOCKED)
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout / "src", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,94 @@
+"""data/sequences: what is written is read back, and damage is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from footfall import arrays
+from footfall.core.sequences import Sequences
+from footfall.core.vocabulary import Vocabulary
+from footfall.errors import SourceError
+from footfall.tables import write_parquet
+
+SEQUENCES = Sequences(np.array([1, 0, 2], np.int32), np.array([4, 0, 4], np.int8), np.array([5, 6, 7], np.int64), np.array([0, 2, 2, 3], np.int64))
+
+
+def test_sequences_come_back_as_they_were(tmp_path: Path) -> None:
+    arrays.write_sequences(tmp_path, SEQUENCES)
+
+    read = arrays.read_sequences(tmp_path)
+
+    for name, kind in arrays.ARRAYS.items():
+        assert getattr(read, name).dtype == kind
+        assert np.array_equal(getattr(read, name), getattr(SEQUENCES, name))
+
+
+def test_vocabulary_users_and_split_come_back_as_they_were(tmp_path: Path) -> None:
+    split = arrays.Split(train_end=10, test_start=20, as_of=30)
+    arrays.write_vocabulary(tmp_path, Vocabulary(("apple", "pear")))
+    arrays.write_users(tmp_path, pa.array(["u1", "u2"]))
+    arrays.write_split(tmp_path, split)
+
+    assert arrays.read_vocabulary(tmp_path) == Vocabulary(("apple", "pear"))
+    assert arrays.read_users(tmp_path) == ["u1", "u2"]
+    assert arrays.read_split(tmp_path) == split
+    assert (split.start("validation"), split.start("test")) == (10, 20)
+
+
+def test_targets_are_grouped_by_user_and_keep_items_outside_the_vocabulary(tmp_path: Path) -> None:
+    table = pa.table({"user": [1, 1, 4], "item_id": ["a", "b", "c"], "item_index": pa.array([3, 0, 1], pa.int32())})
+    arrays.write_targets(tmp_path, "test", table)
+
+    targets = arrays.read_targets(tmp_path, "test")
+
+    assert len(targets) == 2
+    assert targets.users.tolist() == [1, 4]
+    assert targets.sizes.tolist() == [2, 1]
+    assert targets.item_index.tolist() == [3, 0, 1]
+
+
+@pytest.mark.parametrize("name", arrays.ARRAYS)
+def test_a_damaged_array_is_named(tmp_path: Path, name: str) -> None:
+    arrays.write_sequences(tmp_path, SEQUENCES)
+    path = tmp_path / f"{name}.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+
+    with pytest.raises(SourceError) as caught:
+        arrays.read_sequences(tmp_path)
+
+    assert caught.value.where == str(path)
+    assert caught.value.next_step == "dvc repro sequences"
+
+
+def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> None:
+    arrays.write_sequences(tmp_path, SEQUENCES)
+    np.save(tmp_path / "item_index.npy", np.zeros(2, np.int32))
+
+    with pytest.raises(SourceError, match="do not fit"):
+        arrays.read_sequences(tmp_path)
+
+
+def test_an_array_of_another_type_is_refused(tmp_path: Path) -> None:
+    arrays.write_sequences(tmp_path, SEQUENCES)
+    np.save(tmp_path / "item_index.npy", np.zeros(3, np.float64))
+
+    with pytest.raises(SourceError, match="another form"):
+        arrays.read_sequences(tmp_path)
+
+
+def test_a_vocabulary_with_a_gap_is_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "vocabulary.parquet", pa.table({"item_index": pa.array([1, 3], pa.int32()), "item_id": ["a", "b"]}))
+
+    with pytest.raises(SourceError, match="gaps"):
+        arrays.read_vocabulary(tmp_path)
+
+
+def test_a_split_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_text("{}")
+
+    with pytest.raises(SourceError, match="split cannot be read"):
+        arrays.read_split(tmp_path)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from footfall.bundle import VOCABULARY_FILE, Content, write_bundle
+from footfall.core.baselines import ItemToItem
+from footfall.errors import BundleError
+from footfall.model.network import SequenceConfig, SequenceModel
+from footfall.recommender import POLICIES, History, Recommender
+from footfall.stages.train import write_weights
+from tests.unit.footfall.small_shop import DAY_US, FUSION, make_bundle_by_hand
+
+NOW = 1000 * DAY_US
+ITEMS = 7
+
+
+def real_bundle(folder: Path, *, known: int = ITEMS, spoil: float | None = None) -> Path:
+    """A bundle with an untrained sequence model of `known` items and a vocabulary of ITEMS."""
+    torch.manual_seed(0)
+    source = folder.parent / f"{folder.name}-weights"
+    write_weights(source, SequenceModel(SequenceConfig(items=known, dim=8, blocks=1, heads=2, max_events=50)))
+    if spoil is not None:
+        arrays = load_file(source / "model.safetensors")
+        arrays["item.weight"][2, 1] = spoil
+        save_file(arrays, source / "model.safetensors")
+    by_hand = make_bundle_by_hand(folder.parent / f"{folder.name}-hand", items=ITEMS)
+    neighbours = ItemToItem(np.roll(np.arange(ITEMS, dtype=np.int32), -1)[:, None], np.full((ITEMS, 1), 0.5, np.float32))
+    moments = dict.fromkeys(("as_of", "train_end", "validation_end"), "2020-06-01T00:00:00+00:00")
+    content = Content(np.arange(ITEMS, 0, -1, dtype=np.float64), neighbours, FUSION)
+    write_bundle(folder, weights=source, vocabulary=by_hand / VOCABULARY_FILE, content=content, facts={"inputs": {}, "params": {}} | moments)
+    return folder
+
+
+def histories() -> list[History]:
+    random = np.random.default_rng(4)
+    return [
+        History([str(item) for item in random.choice(list("abcdefgX"), size)], ["purchase"] * size, np.sort(random.integers(0, NOW, size)))
+        for size in (0, 1, 3, 40, 70)
+    ]
+
+
+def test_one_request_equals_its_row_in_a_batch(tmp_path: Path) -> None:
+    recommender = Recommender.open(real_bundle(tmp_path / "bundle"))
+    for policy in POLICIES:
+        together = recommender.recommend(recommender.encode(histories()), NOW, 5, policy=policy)
+        alone = [recommender.recommend(recommender.encode([history]), NOW, 5, policy=policy)[0] for history in histories()]
+        for one, other in zip(together, alone, strict=True):
+            assert [(line.item_id, line.reason) for line in one.items] == [(line.item_id, line.reason) for line in other.items]
+            assert [line.score for line in one.items] == pytest.approx([line.score for line in other.items], rel=1e-5)
+            assert one.degraded == other.degraded
+
+
+def test_two_openings_answer_alike(tmp_path: Path) -> None:
+    one, two = (Recommender.open(real_bundle(tmp_path / name)) for name in ("one", "two"))
+    assert one.release_id == two.release_id
+    assert np.array_equal(one.scores(one.encode(histories()), NOW), two.scores(two.encode(histories()), NOW))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_weight_that_is_no_number_is_named(tmp_path: Path, value: float) -> None:
+    with pytest.raises(BundleError, match=r"model\.safetensors: item\.weight"):
+        Recommender.open(real_bundle(tmp_path / "bundle", spoil=value))
+
+
+def test_a_model_of_other_items_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="other items than the vocabulary"):
+        Recommender.open(real_bundle(tmp_path / "bundle", known=ITEMS - 1))
+
+
+def test_a_foreign_configuration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="do not fit the model"):
+        Recommender.open(make_bundle_by_hand(tmp_path / "bundle"))
