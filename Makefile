@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi
 	quiet=--quiet; if [ -t 1 ]; then quiet=; fi
 	wanted=(--constraint constraints.txt --editable '.[$(EXTRAS)]')
-	if python -m pip install --quiet uv && uv pip install $$quiet --python $(BIN)/python "$${wanted[@]}"; then
+	if python -m pip install --quiet uv && uv pip install --compile-bytecode $$quiet --python $(BIN)/python "$${wanted[@]}"; then
 		echo "set up with uv: $(VENV)"
 	else
 		echo "uv could not set up the environment; trying pip"

@@ -142,26 +142,30 @@ class SequenceModel(PreTrainedModel):
 
     def forward(self, pack: Pack, newest: bool = False) -> tuple[Tensor, list[Tensor]]:
         """States (M, dim) and each user's repeat bonus (T, D); with `newest` only each user's last moment: (U, dim) and (1, D)."""
-        relation = (self.distance(pack.distance) + self.gap(pack.gap)).float()
-        relation = relation.masked_fill(pack.distance[:, None] == 0, -torch.inf)
-        moments = [u.moments for u in pack.users]
-        # `split`, not slices: the gradient of a slice is a full-sized tensor of zeros, one a user.
-        parts = relation.split([t * t for t in moments])
-        squares = [part.view(t, t, -1).permute(2, 0, 1) for part, t in zip(parts, moments, strict=True)]  # (H + K, T, T)
         heads = self.config.heads
-
+        moments = [u.moments for u in pack.users]
         x_ED = (self.item(pack.item_index) + self.event_type(pack.event_type)) * pack.share[:, None]
         x_MD = torch.zeros(len(pack.gap_before), self.config.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
         x_MD = F.dropout(x_MD + self.gap_before(pack.gap_before), self.config.dropout, self.training)
-        bias = [square[None, :heads].contiguous() for square in squares]
+        bias = [square[None] for square in self._relations(pack.distance, pack.gap, slice(None, heads), moments, moments)]
         for layer in self.layers:
             x_MD = layer(x_MD, bias, moments)
         states = self.norm(x_MD)
-        kernels = [square[heads:].exp() for square in squares]
-        if newest:
-            states = states[torch.tensor([u.rows.stop - 1 for u in pack.users], device=states.device)]
-            kernels = [kernel[:, -1:] for kernel in kernels]
+        asking, distance, gap = moments, pack.distance, pack.gap
+        if newest:  # only the last row of each user's square looks back
+            ends = torch.tensor([u.rows.stop - 1 for u in pack.users], device=states.device)
+            states, asking = states[ends], [1] * len(moments)
+            distance, gap = (torch.cat([pairs[u.pairs.stop - u.moments : u.pairs.stop] for u in pack.users]) for pairs in (distance, gap))
+        kernels = [square.exp() for square in self._relations(distance, gap, slice(heads, None), asking, moments)]
         return states, self._repeat(pack, states, kernels)
+
+    def _relations(self, distance: Tensor, gap: Tensor, columns: slice, rows: list[int], moments: list[int]) -> list[Tensor]:
+        """(C, R, T) of each user: what some columns of the tables over time say of R rows looking at T moments; -inf where they must not."""
+        told = F.embedding(distance, self.distance.weight[:, columns]) + F.embedding(gap, self.gap.weight[:, columns])
+        told = told.float().masked_fill(distance[:, None] == 0, -torch.inf)
+        # `split`, not slices: the gradient of a slice is a full-sized tensor of zeros, one a user.
+        parts = told.split([r * t for r, t in zip(rows, moments, strict=True)])
+        return [part.view(r, t, -1).permute(2, 0, 1).contiguous() for part, r, t in zip(parts, rows, moments, strict=True)]
 
     def _repeat(self, pack: Pack, states: Tensor, kernels: list[Tensor]) -> list[Tensor]:
         """Each user's bonus, log(1 + sum over channels of weight * decayed count): the softmax then mixes taste with a share for each repeat.

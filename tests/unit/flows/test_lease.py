@@ -80,5 +80,5 @@ def test_a_guarded_command_dies_with_its_asker(tmp_path: Path) -> None:
 
 
 def test_a_guarded_command_gives_its_own_exit_status() -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "flows" / "guard.py"), "sh", "-c", "exit 7"], stdin=subprocess.PIPE, check=False)
-    assert done.returncode == 7
+    with subprocess.Popen([sys.executable, str(ROOT / "flows" / "guard.py"), "sh", "-c", "exit 7"], stdin=subprocess.PIPE) as asker:
+        assert asker.wait(timeout=30) == 7  # with its input still open: a closed one means that the asker is gone
