@@ -6,9 +6,10 @@ comparison is made, so that importing this package costs nothing.
 
 from __future__ import annotations
 
+from footfall.documents import DRIFT, NO_DRIFT
 from monitoring.archive import Reports, write_reports
 from monitoring.report import OfflineHitRate, compare, compare_windows
-from monitoring.verdict import DRIFT, NO_DRIFT, Comparison, Measure, review_of
+from monitoring.verdict import Comparison, Measure, review_of
 from monitoring.windows import Window, build_window
 
 __all__ = [

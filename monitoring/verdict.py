@@ -10,10 +10,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from footfall.documents import Review
+from footfall.documents import DRIFT, NO_DRIFT, Review
 from monitoring.windows import Window
 
-DRIFT, NO_DRIFT = "drift", "no drift"
 OVER, WITHIN, SILENT = "over the limit", "within the limit", "does not vote"
 
 

@@ -77,11 +77,15 @@ class Decision(Document):
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
+DRIFT, NO_DRIFT = "drift", "no drift"
+"""What a review's verdict may be."""
+
+
 @dataclass(frozen=True)
 class Review(Document):
     """One drift report as a reviewable object.
 
-    `verdict` is "drift" or "no drift"; `state` is "open", "retrain", "snoozed" or "dismissed"; moments are ISO 8601 UTC.
+    `verdict` is DRIFT or NO_DRIFT; `state` is "open", "retrain", "snoozed" or "dismissed"; moments are ISO 8601 UTC.
     """
 
     SCHEMA: ClassVar[str] = "footfall.review/1"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footfall.documents import Metrics, Review
+from footfall.documents import DRIFT, Metrics, Review
 from footfall.errors import HoldError, ServiceError
 from footfall_cli import facts, production
 from footfall_cli.changeover import SteadyLoad
@@ -51,7 +51,6 @@ class Facts:
     releases: list[Release] = field(default_factory=list)
     replayed: Traffic | None = None
     slates_logged: int | None = None
-    shift: str | None = None
     review: Review | None = None
     retrain: Run | None = None
     challenger: Release | None = None
@@ -144,7 +143,7 @@ class Loop:
         )
 
     def watch(self) -> None:
-        """Land the live events, compare the windows; with no drift in the real ones, replay a stated shift and compare again."""
+        """Land the live events and compare the windows."""
         with self.step("watch", "6. Watch: the live events are landed, Evidently compares the windows"):
             self.runs.run("ingest/scheduled", {"source": None, "until": self.plan.then.isoformat()})
             self._monitored = datetime.now(UTC)
@@ -157,10 +156,15 @@ class Loop:
             self._say(f"   because {reason}")
 
     def retrain(self) -> None:
-        """Wait for the run that the automation starts; hold steady load from its release until the new champion answers."""
+        """Wait for the run that the automation starts; hold steady load from its release until the new champion answers.
+
+        Without drift nothing starts one: then there is no such step.
+        """
+        if self.facts.review is None or self.facts.review.verdict != DRIFT:
+            self._say("\n7. Retrain: none, because nothing drifted")
+            return
         with self.step("retrain", "7. Retrain: started by the automation, judged by the gate, changed over under load"):
-            verdict = "none" if self.facts.review is None else self.facts.review.verdict
-            run = self.runs.automated("retrain", since=self._monitored, verdict=verdict)
+            run = self.runs.automated("retrain", since=self._monitored, verdict=self.facts.review.verdict)
             self._say(f"   run {run.name}, created by {' '.join(run.created_by or ())}")
             with SteadyLoad(self._url, raw_users(self.plan.source, self.plan.as_of), at=self.plan.then) as load:
                 self.facts.retrain = self.runs.wait(run, on_release=load.start)

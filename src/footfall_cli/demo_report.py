@@ -28,8 +28,6 @@ def document(facts: Facts) -> dict[str, Any]:
         found["releases"] = [release.release_id for release in facts.releases]
     if facts.review is not None:
         found["drift"] = {"verdict": facts.review.verdict, "reasons": facts.review.reasons}
-        if facts.shift is not None:
-            found["drift"]["shift"] = facts.shift
     if facts.retrain is not None and facts.challenger is not None:
         found["retrain"] = {
             "triggered_by": " ".join(facts.retrain.created_by or ()),

@@ -31,7 +31,7 @@ def write_random_bundle(folder: Path, *, items: int, seed: int, dim: int = 64) -
     import torch
     from safetensors.numpy import save_file
 
-    from footfall.model.network import SequenceConfig, SequenceModel
+    from footfall.model.pretrained import SequenceConfig, SequenceModel
 
     torch.manual_seed(seed)
     config, random = SequenceConfig(items=items, dim=dim), np.random.default_rng(seed)

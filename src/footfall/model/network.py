@@ -8,12 +8,11 @@ time gap (as in HSTU), item table tied to the scorer. The repeat head follows th
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
 
 from footfall.model.batches import DISTANCE_BUCKETS, GAP_BUCKETS, Pack
 
@@ -21,10 +20,15 @@ REPEAT = ("repeat_", "distance.", "gap.")
 """How the names of the repeat head's weights and of the tables over time begin."""
 
 
-class SequenceConfig(PreTrainedConfig):
-    """Shape of a `SequenceModel`; what config.json holds.
+MODEL_TYPE = "footfall-sequence"
+"""What config.json calls this network."""
 
-    Args:
+
+@dataclass(frozen=True)
+class Shape:
+    """What decides the network's weights and what it may read.
+
+    Attributes:
         items: items in the vocabulary; item_index runs from 1 to `items`, 0 is "no item".
         event_types: number of event type codes.
         dim: width of item vectors and states.
@@ -35,41 +39,25 @@ class SequenceConfig(PreTrainedConfig):
         max_events: newest events of a history that the model reads.
     """
 
-    model_type = "footfall-sequence"
-
-    def __init__(
-        self,
-        items: int = 1,
-        event_types: int = 7,
-        dim: int = 64,
-        blocks: int = 2,
-        heads: int = 2,
-        channels: int = 6,
-        dropout: float = 0.1,
-        max_events: int = 1024,
-        **rest: Any,
-    ) -> None:
-        """Keep the numbers; `rest` is transformers' own."""
-        self.items = items
-        self.event_types = event_types
-        self.dim = dim
-        self.blocks = blocks
-        self.heads = heads
-        self.channels = channels
-        self.dropout = dropout
-        self.max_events = max_events
-        super().__init__(**rest)
+    items: int = 1
+    event_types: int = 7
+    dim: int = 64
+    blocks: int = 2
+    heads: int = 2
+    channels: int = 6
+    dropout: float = 0.1
+    max_events: int = 1024
 
 
 class Block(nn.Module):
     """Attention and SwiGLU, each pre-normed and added through its own sigmoid gate."""
 
-    def __init__(self, config: SequenceConfig) -> None:
+    def __init__(self, shape: Shape) -> None:
         """Make the weights."""
         super().__init__()
-        dim, hidden = config.dim, 2 * config.dim
-        self.heads = config.heads
-        self.dropout = config.dropout
+        dim, hidden = shape.dim, 2 * shape.dim
+        self.heads = shape.heads
+        self.dropout = shape.dropout
         self.norm_attention = nn.RMSNorm(dim)
         self.norm_feed = nn.RMSNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
@@ -91,62 +79,42 @@ class Block(nn.Module):
         return x_MD + torch.sigmoid(self.gate_feed(x_MD)) * F.dropout(fed, self.dropout, self.training)
 
 
-class SequenceModel(PreTrainedModel):
-    """Scores every item as the user's next: `states @ items.T + bias`, plus a repeat bonus on the items of the user's own history."""
+class SequenceNetwork(nn.Module):
+    """Scores every item as the user's next: `states @ items.T + bias`, plus a repeat bonus on the items of the user's own history.
 
-    config_class = SequenceConfig
-    config: SequenceConfig
+    Plain torch: `pretrained.SequenceModel` is the same with transformers' conventions, for training and for `from_pretrained`; whoever only
+    scores need not import transformers, which takes twice as long as torch.
+    """
 
-    def __init__(self, config: SequenceConfig) -> None:
-        """Make the weights; `torch.manual_seed` beforehand makes them repeatable."""
-        super().__init__(config)
-        dim, channels = config.dim, config.channels
-        self.item = nn.Embedding(config.items + 1, dim)
-        self.item_bias = nn.Parameter(torch.zeros(config.items + 1))
-        self.event_type = nn.Embedding(config.event_types, dim)
+    def __init__(self, shape: Shape) -> None:
+        """Make the weights; how they begin is `pretrained`'s business."""
+        super().__init__()
+        self.build(shape)
+
+    def build(self, shape: Shape) -> None:
+        """Make the layers."""
+        dim, channels = shape.dim, shape.channels
+        self.shape = shape
+        self.item = nn.Embedding(shape.items + 1, dim)
+        self.item_bias = nn.Parameter(torch.zeros(shape.items + 1))
+        self.event_type = nn.Embedding(shape.event_types, dim)
         self.gap_before = nn.Embedding(GAP_BUCKETS, dim)
-        self.distance = nn.Embedding(DISTANCE_BUCKETS, config.heads + channels)
-        self.gap = nn.Embedding(GAP_BUCKETS, config.heads + channels)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.distance = nn.Embedding(DISTANCE_BUCKETS, shape.heads + channels)
+        self.gap = nn.Embedding(GAP_BUCKETS, shape.heads + channels)
+        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
         self.norm = nn.RMSNorm(dim)
-        self.repeat_type = nn.Parameter(torch.ones(config.event_types))
+        self.repeat_type = nn.Parameter(torch.ones(shape.event_types))
         self.repeat_weight = nn.Parameter(torch.full((channels,), -math.log(100.0 * channels)))
         self.repeat_state = nn.Linear(dim, channels, bias=False)
-        self.repeat_item = nn.Embedding(config.items + 1, channels)
-        self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """Small weights; the kernels of the repeat head start as exponential decay with half-lives from three days to two years."""
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
-        elif isinstance(module, SequenceModel):
-            nn.init.zeros_(self.repeat_item.weight)
-            nn.init.zeros_(self.repeat_state.weight)
-            nn.init.zeros_(self.distance.weight)
-            nn.init.zeros_(self.gap.weight)
-            days = (2.0 ** (torch.arange(GAP_BUCKETS) / 4.0) - 1.0) / 24.0
-            half_lives = 3.0 * 3.0 ** torch.arange(self.config.channels)
-            with torch.no_grad():
-                self.gap.weight[:, self.config.heads :] = -math.log(2.0) * days[:, None] / half_lives
-
-    def start_from(self, counts: Tensor) -> None:
-        """Begin with popularity, each item's share of `counts` (items + 1,), and with repeats that do not depend on it; see `_repeat`."""
-        with torch.no_grad():
-            popularity = torch.log((counts + 1.0) / (counts.sum() + len(counts)))
-            self.item_bias.copy_(popularity)
-            self.repeat_item.weight.copy_(-popularity[:, None].expand_as(self.repeat_item.weight))
+        self.repeat_item = nn.Embedding(shape.items + 1, channels)
 
     def forward(self, pack: Pack, newest: bool = False) -> tuple[Tensor, list[Tensor]]:
         """States (M, dim) and each user's repeat bonus (T, D); with `newest` only each user's last moment: (U, dim) and (1, D)."""
-        heads = self.config.heads
+        heads = self.shape.heads
         moments = [u.moments for u in pack.users]
         x_ED = (self.item(pack.item_index) + self.event_type(pack.event_type)) * pack.share[:, None]
-        x_MD = torch.zeros(len(pack.gap_before), self.config.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
-        x_MD = F.dropout(x_MD + self.gap_before(pack.gap_before), self.config.dropout, self.training)
+        x_MD = torch.zeros(len(pack.gap_before), self.shape.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
+        x_MD = F.dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
         bias = [square[None] for square in self._relations(pack.distance, pack.gap, slice(None, heads), moments, moments)]
         for layer in self.layers:
             x_MD = layer(x_MD, bias, moments)

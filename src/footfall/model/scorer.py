@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ import torch
 
 from footfall.core.sequences import Int64, Sequences
 from footfall.model.batches import Pack, group, pack
-from footfall.model.network import SequenceConfig, SequenceModel
+from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
 
 Float32 = npt.NDArray[np.float32]
 
 _EVENTS_A_BATCH = 16_384
-_SHAPE = ("items", "event_types", "dim", "blocks", "heads", "channels", "dropout", "max_events")
+_SHAPE = tuple(field.name for field in fields(Shape))
 
 
 class Scorer:
@@ -32,15 +33,15 @@ class Scorer:
     """
 
     def __init__(self, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]], threads: int | None = None) -> None:
-        if config.get("model_type") != SequenceConfig.model_type:
-            raise ValueError(f"model_type is {config.get('model_type')!r}, not {SequenceConfig.model_type!r}")
+        if config.get("model_type") != MODEL_TYPE:
+            raise ValueError(f"model_type is {config.get('model_type')!r}, not {MODEL_TYPE!r}")
         if absent := [name for name in _SHAPE if name not in config]:
             raise ValueError(f"configuration lacks {', '.join(absent)}")
         if threads is not None:
             torch.set_num_threads(threads)
-        self.config = SequenceConfig(**{name: config[name] for name in _SHAPE})
+        self.shape = Shape(**{name: config[name] for name in _SHAPE})
         with torch.device("meta"):  # no random numbers are drawn and no memory is filled only to be overwritten
-            model = SequenceModel(self.config)
+            model = SequenceNetwork(self.shape)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         found = {name: tuple(array.shape) for name, array in weights.items()}
         if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
@@ -56,7 +57,7 @@ class Scorer:
         Raises:
             ValueError: an item_index or event type that the model does not know.
         """
-        logits = np.zeros((len(sequences), self.config.items), np.float32)
+        logits = np.zeros((len(sequences), self.shape.items), np.float32)
         with torch.inference_mode():
             for users, packed in self._packs(sequences):
                 logits[users] = self._model.scores(packed).numpy()
@@ -64,7 +65,7 @@ class Scorer:
 
     def vectors(self, sequences: Sequences) -> Float32:
         """(U, dim) state of each user after the newest moment; zeros for an empty history."""
-        states = np.zeros((len(sequences), self.config.dim), np.float32)
+        states = np.zeros((len(sequences), self.shape.dim), np.float32)
         with torch.inference_mode():
             for users, packed in self._packs(sequences):
                 states[users] = self._model(packed, newest=True)[0].numpy()
@@ -73,10 +74,10 @@ class Scorer:
     def _packs(self, sequences: Sequences) -> Iterator[tuple[Int64, Pack]]:
         """Users with a history, by position, in packs."""
         highest, types = int(sequences.item_index.max(initial=0)), int(sequences.event_type.max(initial=0))
-        if highest > self.config.items or types >= self.config.event_types or int(sequences.item_index.min(initial=0)) < 0:
+        if highest > self.shape.items or types >= self.shape.event_types or int(sequences.item_index.min(initial=0)) < 0:
             raise ValueError(
-                f"item_index up to {highest} and event type up to {types}; the model knows {self.config.items} and {self.config.event_types}"
+                f"item_index up to {highest} and event type up to {types}; the model knows {self.shape.items} and {self.shape.event_types}"
             )
-        newest = sequences.last(self.config.max_events)
+        newest = sequences.last(self.shape.max_events)
         for users in group(newest.lengths, _EVENTS_A_BATCH, np.flatnonzero(newest.lengths)):
             yield users, pack(newest.take(users))

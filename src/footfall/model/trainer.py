@@ -20,7 +20,8 @@ from footfall.core.sequences import Sequences
 from footfall.errors import SourceError
 from footfall.model.batches import Pack, chop, group, pack
 from footfall.model.losses import NegativeSampler, softmax_loss
-from footfall.model.network import REPEAT, SequenceConfig, SequenceModel
+from footfall.model.network import REPEAT
+from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.params import Train
 
 TARGET_TYPE = EVENT_TYPES.index(PURCHASE)

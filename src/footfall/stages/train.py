@@ -21,7 +21,7 @@ from safetensors.numpy import save
 from footfall.arrays import read_sequences, read_split, read_vocabulary
 from footfall.contracts import EVENT_TYPES
 from footfall.errors import FootfallError
-from footfall.model.network import SequenceConfig, SequenceModel
+from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.trainer import Trained, train
 from footfall.params import Params, load_params
 from footfall.paths import Paths

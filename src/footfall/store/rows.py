@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -22,12 +23,17 @@ CHUNK = 50_000
 
 def insert_new(connection: Connection, table: sa.Table, names: Sequence[str], rows: list[tuple[Any, ...]]) -> int:
     """Insert `rows` (values in the order of `names`), skipping those whose unique key exists; returns the driver's row count."""
-    statement = _skip_existing(connection.dialect.name, table, list(names))
-    compiled = statement.compile(dialect=_positional(connection.dialect), column_keys=list(names))
-    order = [names.index(name) for name in compiled.positiontup or names]
+    statement, order = _compiled(connection.dialect, table, tuple(names))
     if order != list(range(len(names))):
         rows = [tuple(row[position] for position in order) for row in rows]
-    return connection.exec_driver_sql(str(compiled), rows).rowcount
+    return connection.exec_driver_sql(statement, rows).rowcount
+
+
+@lru_cache(maxsize=64)
+def _compiled(dialect: Dialect, table: sa.Table, names: tuple[str, ...]) -> tuple[str, list[int]]:
+    """The statement in the driver's own words, and which of `names` stands at each of its placeholders."""
+    compiled = _skip_existing(dialect.name, table, list(names)).compile(dialect=_positional(dialect), column_keys=list(names))
+    return str(compiled), [names.index(name) for name in compiled.positiontup or names]
 
 
 def _skip_existing(dialect: str, table: sa.Table, names: list[str]) -> Insert:

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from footfall.bundle import VOCABULARY_FILE, Content, write_bundle
 from footfall.core.baselines import ItemToItem
 from footfall.errors import BundleError
-from footfall.model.network import SequenceConfig, SequenceModel
+from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.recommender import POLICIES, History, Recommender
 from footfall.stages.train import write_weights
 from tests.unit.footfall.small_shop import DAY_US, FUSION, make_bundle_by_hand

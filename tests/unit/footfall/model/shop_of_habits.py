@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from footfall.core.sequences import Sequences
-from footfall.model.network import SequenceConfig
+from footfall.model.pretrained import SequenceConfig
 from footfall.params import Train
 
 DAY_US = 86_400_000_000

@@ -8,7 +8,7 @@ import torch
 
 from footfall.core.sequences import Sequences
 from footfall.model.batches import pack
-from footfall.model.network import SequenceConfig, SequenceModel
+from footfall.model.pretrained import SequenceConfig, SequenceModel
 from tests.unit.footfall.model.shop_of_habits import CONFIG, build, habits
 
 BUY = 4

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from footfall.model.batches import pack
-from footfall.model.network import SequenceModel
+from footfall.model.pretrained import SequenceModel
 from footfall.model.scorer import Scorer
 from footfall.model.trainer import train
 from tests.unit.footfall.model.shop_of_habits import CONFIG, DAY_US, ITEMS, PARAMS, build, habits

@@ -9,7 +9,7 @@ import torch
 from footfall.core.sequences import Sequences
 from footfall.errors import SourceError
 from footfall.model.batches import chop, pack
-from footfall.model.network import SequenceConfig, SequenceModel
+from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.trainer import make_packs, rate_at, repeatable, train
 from tests.unit.footfall.model.shop_of_habits import CONFIG, DAY_US, ITEMS, PARAMS, build, habits
 

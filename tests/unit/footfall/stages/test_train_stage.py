@@ -13,7 +13,7 @@ import torch
 from footfall import arrays
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import SourceError
-from footfall.model.network import SequenceModel
+from footfall.model.pretrained import SequenceModel
 from footfall.model.scorer import Scorer
 from footfall.params import Params, load_params
 from footfall.paths import Paths
