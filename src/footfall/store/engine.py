@@ -133,7 +133,12 @@ def _parse(url: str) -> URL:
         parsed = make_url(url)
         parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
         parsed.get_dialect().import_dbapi()
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+    except ImportError as error:
+        extra = "postgresql" if "psycopg" in str(error) else "mysql"
+        raise StoreError(
+            "driver of the store is not installed", where="FOOTFALL_STORE", found=str(error), next_step=f"pip install 'footfall[{extra}]'"
+        ) from error
+    except (ArgumentError, NoSuchModuleError) as error:
         hint = "export FOOTFALL_STORE=sqlite:////path/to/store.db"
         raise StoreError("unusable store URL", where="FOOTFALL_STORE", found=type(error).__name__, next_step=hint) from error
     return parsed
