@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import uuid
 from concurrent.futures import Future
@@ -13,11 +12,12 @@ from bentos.changeover import Changeover, Ranker
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
 from bentos.problems import busy
+from bentos.ranking import Ranking
 from bentos.requests import SlateRequest
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
 from footfall.errors import StoreError
-from footfall.recommender import FUSED, History, Slate
+from footfall.recommender import History, Slate
 from footfall.store.events import Appended, UserHistory
 from footfall.store.serving import read_user
 
@@ -37,9 +37,7 @@ class Answering:
     def __init__(self, store: LiveStore, writer: Writer, changeover: Changeover, measures: Measures) -> None:
         """Take the parts."""
         self._store, self._writer, self._changeover, self._measures = store, writer, changeover, measures
-        # Torch lets go of the interpreter at every operation: threads that rank at once hand it over hundreds of times a slate, and each
-        # slate costs three times the processor time. So they read the store side by side and rank in turn.
-        self._ranking = threading.Lock()
+        self._ranking = Ranking()
 
     @property
     def ready(self) -> bool:
@@ -69,8 +67,7 @@ class Answering:
         if ranker is None:
             raise busy("no release is open yet")
         history, degraded = self._history(request, ranker)
-        with self._ranking:
-            slate = self._rank(ranker, history, request)
+        slate = self._rank(ranker, history, request)
         degraded = degraded or slate.degraded
         request_id = uuid.uuid4().hex
         self._log(request, request_id, ranker.release_id, slate)
@@ -107,13 +104,12 @@ class Answering:
         ), degraded
 
     def _rank(self, ranker: Ranker, history: History, request: SlateRequest) -> Slate:
-        exclude = [request.exclude]
         try:
-            return ranker.recommend(ranker.encode([history]), request.at_us, request.k, exclude, FUSED)[0]
+            return self._ranking.rank(ranker, history, request.at_us, request.k, request.exclude)
         except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
             logger.exception("release %s failed on a request; the popular items are shown", ranker.release_id)
         nothing = ranker.encode([History([], [], [])])
-        popular = ranker.recommend(nothing, request.at_us, request.k, exclude, POPULARITY)[0]
+        popular = ranker.recommend(nothing, request.at_us, request.k, [request.exclude], POPULARITY)[0]
         return Slate(popular.items, popular.policy, MODEL_FAILED)
 
     def _log(self, request: SlateRequest, request_id: str, release_id: str, slate: Slate) -> None:

@@ -31,8 +31,8 @@ from footfall.errors import FootfallError
 logger = logging.getLogger("footfall.service")
 
 ANSWER_TIMEOUT_S = 10.0
-THREADS = 4
-"""Slates are made in threads: they wait for SQLite and for torch, which both let go of the interpreter."""
+THREADS = 16
+"""Slates are made in threads: they read the store side by side, and are ranked together (`ranking`)."""
 
 Handler = Callable[[Request, "Parts"], Awaitable[Response]]
 

@@ -161,7 +161,7 @@ async def _slate(session: aiohttp.ClientSession, body: dict[str, Any], traffic: 
 
 
 async def replay(
-    url: str, trips: Iterable[Trip], *, workers: int = 4, k: int = 10, api_key: str | None = None, on_step: Step | None = None
+    url: str, trips: Iterable[Trip], *, workers: int = 16, k: int = 10, api_key: str | None = None, on_step: Step | None = None
 ) -> Traffic:
     """Send all trips: each user's in order, by `workers` side by side, roughly in the order of time.
 

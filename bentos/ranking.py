@@ -1,0 +1,82 @@
+"""Requests that wait at the same time are ranked together, in one pass.
+
+Torch lets go of the interpreter at every operation. Threads that rank at once hand it over hundreds of times a slate and each slate costs three
+times the processor time; one pass over several histories costs far less than as many passes. So whoever gets the turn ranks for all who wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bentos.changeover import Ranker
+from footfall.core.sequences import Int64
+from footfall.recommender import FUSED, History, Slate
+
+MOST = 32
+"""Histories in one pass: enough for throughput, few enough that nobody waits long for the others."""
+
+
+@dataclass(eq=False)
+class _Job:
+    ranker: Ranker
+    history: History
+    at_us: int
+    k: int
+    exclude: list[str]
+    slate: Slate | None = None
+    error: Exception | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Ranking:
+    """Slates for many threads; each call blocks until its own slate is there."""
+
+    def __init__(self) -> None:
+        """Nobody waits yet."""
+        self._turn = threading.Lock()
+        self._waiting: deque[_Job] = deque()
+
+    def rank(self, ranker: Ranker, history: History, at_us: int, k: int, exclude: list[str]) -> Slate:
+        """The fused slate of one history; raises what `ranker` raises for it."""
+        job = _Job(ranker, history, at_us, k, exclude)
+        self._waiting.append(job)
+        while not job.done.is_set():
+            with self._turn:
+                if not job.done.is_set():
+                    _rank_together(self._take())
+        if job.error is not None:
+            raise job.error
+        assert job.slate is not None  # noqa: S101 - a job is done with a slate or with an error
+        return job.slate
+
+    def _take(self) -> list[_Job]:
+        """The oldest that wait for the ranker of the oldest; called with the turn."""
+        jobs = [self._waiting.popleft()]
+        while self._waiting and self._waiting[0].ranker is jobs[0].ranker and len(jobs) < MOST:
+            jobs.append(self._waiting.popleft())
+        return jobs
+
+
+def _rank_together(jobs: list[_Job]) -> None:
+    try:
+        for job, slate in zip(jobs, _slates(jobs), strict=True):
+            job.slate = slate
+    except Exception as error:  # noqa: BLE001 - kept for the thread whose request it is, which raises it
+        if len(jobs) == 1:
+            jobs[0].error = error
+        else:
+            for job in jobs:  # one bad history spoils no other's slate
+                _rank_together([job])
+    for job in jobs:
+        job.done.set()
+
+
+def _slates(jobs: list[_Job]) -> list[Slate]:
+    ranker, longest = jobs[0].ranker, max(job.k for job in jobs)
+    at: Int64 = np.array([job.at_us for job in jobs], dtype=np.int64)
+    slates = ranker.recommend(ranker.encode([job.history for job in jobs]), at, longest, [job.exclude for job in jobs], FUSED)
+    return [Slate(slate.items[: job.k], slate.policy, slate.degraded) for job, slate in zip(jobs, slates, strict=True)]
