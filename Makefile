@@ -41,7 +41,7 @@ demo: $(READY) ## run the whole loop on the demonstration shop (ARGS=--keep leav
 	@footfall demo $(ARGS)
 
 test: $(READY) ## run the tests (ARGS='tests/unit -k gate' for some of them)
-	@python -m pytest $(ARGS)
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## lint, formatting, types, layers
 	@ruff check .

@@ -29,14 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     running = verbs.add_parser("run", help="run one flow in this process")
     running.add_argument("flow", choices=FLOWS)
     given, rest = parser.parse_known_args(arguments)
+    if given.verb == "deploy" and rest:
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    parameters = _parameters(parser, rest)
     enter(Path(os.environ.get("FOOTFALL_ROOT", ".")), os.environ.get("PREFECT_API_URL"))
     try:
-        if given.verb == "deploy":
-            if rest:
-                parser.error(f"unknown arguments: {' '.join(rest)}")
-            result = _deploy(not given.no_schedules)
-        else:
-            result = run(given.flow, _parameters(parser, rest))
+        result = _deploy(not given.no_schedules) if given.verb == "deploy" else run(given.flow, parameters)
     except FootfallError as error:
         sys.stderr.write(f"{error}\n")
         return 1

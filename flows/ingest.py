@@ -29,6 +29,7 @@ from footfall.settings import Settings, load_settings
 from footfall.sources import landing, live, open_source
 from footfall.sources.landing import Batch, read_candidate
 from footfall.sources.months import snapshot_id
+from footfall.store import consent
 from footfall.store import events as event_store
 from footfall.tables import read_parquet
 
@@ -118,6 +119,8 @@ def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done:
     landing.set_aside(paths, batch, judgement.bad, verdict)
     if batch.contract == EVENTS.name:
         done.stored += store_events(engine, batch, judgement)
+    elif batch.contract == USERS.name:
+        store_consent(engine, judgement.good)
     landing.accept(paths, batch, judgement.good, verdict)
     done.batches.append(f"{batch.contract}/{batch.batch_id}")
     done.rows[batch.contract] = done.rows.get(batch.contract, 0) + judgement.good.num_rows
@@ -165,6 +168,12 @@ def store_events(engine: Engine, batch: Batch, judgement: gate.Judgement) -> int
         rows = [row[C.EVENT_ID] for row in judgement.bad.select([C.EVENT_ID, C.REASON]).to_pylist() if row[C.REASON] == reason]
         event_store.withdraw(engine, rows, reason)
     return 0
+
+
+@task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
+def store_consent(engine: Engine, users: pa.Table) -> None:
+    """Tell the live store what these users have agreed to: the service obeys it from the next request on."""
+    consent.record(engine, users)
 
 
 def known_items(paths: Paths) -> frozenset[str]:

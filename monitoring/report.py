@@ -103,7 +103,7 @@ def compare(reference: Window, current: Window, limits: Mapping[str, float], *, 
     if all(measure.outcome == SILENT for measure in comparison.measures):
         raise ParamsError(
             "no measure has a limit, so nothing can vote", where="params.yaml: monitor: limits", expected=", ".join(VOTING), found=dict(limits),
-            next_step="python -m monitoring calibrate --source complete_journey",
+            next_step="PYTHONPATH=src python -m monitoring calibrate --source complete_journey",
         )  # fmt: skip
     return comparison
 

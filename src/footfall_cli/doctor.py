@@ -95,7 +95,10 @@ def _params(root: Path) -> list[Finding]:
     limits = len(params.monitor.limits)
     return [
         Finding(
-            "params", bool(limits), f"as_of {params.data.as_of.date()}, {limits} monitor limits", None if limits else "python -m monitoring calibrate"
+            "params",
+            bool(limits),
+            f"as_of {params.data.as_of.date()}, {limits} monitor limits",
+            None if limits else "PYTHONPATH=src python -m monitoring calibrate",
         )
     ]
 

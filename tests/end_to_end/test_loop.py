@@ -12,6 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
+from flows.environment import process_environment
+
 SMALL = """
 model: {dim: 16, blocks: 1, heads: 1, max_events: 50}
 train: {epochs: 2, tokens_per_step: 4096, negatives: 128}
@@ -115,3 +117,20 @@ def test_the_checkout_itself_is_as_it_was(copy: Path, demo: dict[str, Any]) -> N
     assert demo
     changed = subprocess.run(["git", "status", "--porcelain"], cwd=copy, check=True, capture_output=True, text=True).stdout
     assert changed == ""
+
+
+def test_a_repro_without_changes_runs_no_stage_and_a_forced_one_gives_the_same_bytes(copy: Path, demo: dict[str, Any]) -> None:
+    assert demo
+    workspace = copy / ".footfall" / "workspace"
+    environment = process_environment(workspace)
+    del environment["PYTHONPATH"]  # stage commands set their own
+
+    def repro(*options: str) -> str:
+        command = [sys.executable, "-m", "dvc", "repro", *options]
+        return subprocess.run(command, cwd=workspace, env=environment, check=True, capture_output=True, text=True).stdout
+
+    lock, weights = workspace / "dvc.lock", workspace / "data" / "weights" / "model.safetensors"
+    before = lock.read_bytes(), weights.read_bytes()
+    assert "Running stage" not in repro()
+    assert "Running stage 'train'" in repro("--force")
+    assert (lock.read_bytes(), weights.read_bytes()) == before  # the lock names the digest of every output of every stage

@@ -20,7 +20,7 @@ from footfall.pseudonyms import pseudonym
 from footfall.sources import landing
 from footfall.sources.landing import Batch
 from footfall.sources.months import month_batches
-from footfall.store import events, open_store
+from footfall.store import consent, events, open_store
 
 NOVEMBER = datetime(2017, 11, 1, tzinfo=UTC)
 USER = pseudonym("1", b"key")
@@ -39,6 +39,7 @@ class TwoItems:
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.rows = rows
         self.asked: list[datetime | None] = []
+        self.consent = '{"personalise": true}'
 
     def catalogue(self) -> pa.Table:
         both = [
@@ -49,7 +50,7 @@ class TwoItems:
 
     def users(self, until: datetime) -> pa.Table:
         first = datetime(2017, 9, 1, tzinfo=UTC)
-        return pa.Table.from_pylist([{C.USER_ID: USER, C.ATTRIBUTES: "{}", C.CONSENT: '{"personalise": true}', C.FIRST_SEEN_AT: first}], USERS.schema)
+        return pa.Table.from_pylist([{C.USER_ID: USER, C.ATTRIBUTES: "{}", C.CONSENT: self.consent, C.FIRST_SEEN_AT: first}], USERS.schema)
 
     def events(self, since: datetime | None, until: datetime) -> Iterator[tuple[str, pa.Table]]:
         self.asked.append(since)
@@ -92,6 +93,16 @@ def test_good_rows_reach_raw_and_store_and_bad_rows_quarantine_once(root: Path, 
     third = ingest(source="two_items", until=datetime(2017, 11, 5, tzinfo=UTC))
     assert shop.asked[-1] == NOVEMBER  # only what is new is read
     assert third["rows"] == {"events": 1}
+
+
+def test_a_refusal_reaches_the_store_that_the_service_reads(root: Path, shop: TwoItems) -> None:
+    ingest(source="two_items", until=NOVEMBER)
+    engine = open_store(f"sqlite:///{Paths(root).store}")
+    assert consent.refusals(engine, "personalise") == set()
+    shop.consent = '{"personalise": false}'
+    ingest(source="two_items", until=datetime(2017, 11, 5, tzinfo=UTC))
+    assert consent.refusals(engine, "personalise") == {USER}
+    engine.dispose()
 
 
 def test_a_held_batch_stops_no_other_and_is_landed_again_later(root: Path, shop: TwoItems) -> None:

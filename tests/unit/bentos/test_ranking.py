@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from bentos.ranking import MOST, Ranking
+from footfall.core.sequences import Int64, Sequences
+from footfall.recommender import History, Line, Slate
+
+
+class Recorder:
+    """A ranker that answers with what it was asked, holds the first pass until it is let go, and fails on a history that holds "bad"."""
+
+    history_events = 10
+
+    def __init__(self, release_id: str = "r1", *, held: bool = False) -> None:
+        self.release_id = release_id
+        self.passes: list[int] = []
+        self.entered, self.go = threading.Event(), threading.Event()
+        if not held:
+            self.go.set()
+        self._asked: list[str] = []
+
+    def encode(self, histories: Sequence[History]) -> Sequences:
+        self._asked = [str(history.item_ids[0]) for history in histories]
+        none = np.zeros(0, np.int64)
+        return Sequences(none.astype(np.int32), none.astype(np.int8), none, np.zeros(len(histories) + 1, np.int64))
+
+    def recommend(self, sequences: Sequences, at: int | Int64, k: int, exclude: Sequence[Sequence[str]] | None, policy: str) -> list[Slate]:
+        asked = list(self._asked)
+        self.passes.append(len(asked))
+        self.entered.set()
+        assert self.go.wait(10)
+        if "bad" in asked:
+            raise ValueError("a bad history")
+        assert isinstance(at, np.ndarray)
+        assert exclude is not None
+        return [
+            Slate([Line(n, f"{item}@{moment} without {','.join(unwanted)}", 1.0, self.release_id) for n in range(1, k + 1)], policy)
+            for item, moment, unwanted in zip(asked, at.tolist(), exclude, strict=True)
+        ]
+
+
+def history(item: str) -> History:
+    return History([item], ["view"], [1])
+
+
+def test_those_who_wait_share_a_pass_and_each_gets_its_own_slate() -> None:
+    ranking, ranker = Ranking(), Recorder(held=True)
+    with ThreadPoolExecutor(9) as threads:
+        first = threads.submit(ranking.rank, ranker, history("first"), 0, 1, [])
+        assert ranker.entered.wait(10)
+        others = [threads.submit(ranking.rank, ranker, history(f"i{n}"), n, n, [f"x{n}"]) for n in range(1, 9)]
+        while len(ranking._waiting) < 8:
+            pass
+        ranker.go.set()
+        assert first.result().items[0].item_id == "first@0 without "
+        for n, other in enumerate(others, 1):
+            slate = other.result()
+            assert [line.position for line in slate.items] == list(range(1, n + 1))
+            assert {line.item_id for line in slate.items} == {f"i{n}@{n} without x{n}"}
+    assert ranker.passes == [1, 8]
+
+
+def test_one_bad_history_spoils_no_other_slate() -> None:
+    ranking, ranker = Ranking(), Recorder(held=True)
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(ranking.rank, ranker, history("first"), 0, 1, [])
+        assert ranker.entered.wait(10)
+        good, bad = (threads.submit(ranking.rank, ranker, history(name), 0, 1, []) for name in ("good", "bad"))
+        while len(ranking._waiting) < 2:
+            pass
+        ranker.go.set()
+        assert first.result().items
+        assert good.result().items[0].item_id.startswith("good")
+        with pytest.raises(ValueError, match="a bad history"):
+            bad.result()
+
+
+def test_through_a_changeover_every_request_is_ranked_by_the_release_it_came_with() -> None:
+    ranking, old, new = Ranking(), Recorder("old", held=True), Recorder("new")
+    with ThreadPoolExecutor(6) as threads:
+        first = threads.submit(ranking.rank, old, history("first"), 0, 1, [])
+        assert old.entered.wait(10)
+        mixed = [threads.submit(ranking.rank, ranker, history("x"), 0, 1, []) for ranker in (old, new, old, new)]
+        while len(ranking._waiting) < 4:
+            pass
+        old.go.set()
+        assert first.result().items[0].reason == "old"
+        assert [found.result().items[0].reason for found in mixed] == ["old", "new", "old", "new"]
+
+
+def test_a_pass_takes_no_more_than_its_most() -> None:
+    ranking, ranker = Ranking(), Recorder(held=True)
+    with ThreadPoolExecutor(MOST + 3) as threads:
+        first = threads.submit(ranking.rank, ranker, history("first"), 0, 1, [])
+        assert ranker.entered.wait(10)
+        others = [threads.submit(ranking.rank, ranker, history("x"), 0, 1, []) for _ in range(MOST + 2)]
+        while len(ranking._waiting) < MOST + 2:
+            pass
+        ranker.go.set()
+        assert all(found.result().items for found in [first, *others])
+    assert ranker.passes == [1, MOST, 2]
