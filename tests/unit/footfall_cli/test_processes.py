@@ -125,8 +125,9 @@ def test_a_signal_takes_everything_down(tmp_path: Path, number: signal.Signals, 
     script = tmp_path / "holder.py"
     script.write_text(
         textwrap.dedent("""
-        import pathlib, sys, time
+        import pathlib, signal, sys, time
         from footfall_cli import production
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
         from footfall_cli.processes import Processes
         production.command = lambda name, root, ports: [sys.executable, "-c", SERVICE, str(ports.service)]
         with Processes(pathlib.Path(sys.argv[1])) as up:
