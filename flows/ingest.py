@@ -26,7 +26,7 @@ from footfall.errors import SourceError
 from footfall.paths import Paths
 from footfall.pseudonyms import read_key
 from footfall.settings import Settings, load_settings
-from footfall.sources import landing, live, open_source
+from footfall.sources import Source, landing, live, open_source
 from footfall.sources.landing import Batch, read_candidate
 from footfall.sources.months import snapshot_id
 from footfall.store import consent
@@ -69,7 +69,7 @@ def ingest(source: str | None = None, until: datetime | None = None) -> dict[str
     """Bring everything that happened before `until` to data/raw and the live store.
 
     Args:
-        source: an outside source (`footfall.sources.SOURCE_NAMES`); None takes only what came in by HTTP.
+        source: an outside source (`footfall.sources.SOURCE_NAMES`) or the path of a mapping; None takes only what came in by HTTP.
         until: UTC; None means now.
 
     Raises:
@@ -87,12 +87,13 @@ def run_ingest(settings: Settings, source: str | None, until: datetime) -> Inges
     engine = store.open_store(settings.store_url)
     try:
         if source is not None:
-            for batch in land_snapshots(settings, source, until):
+            shop = open_source(source, pseudonym_key(settings))
+            for batch in land_snapshots(settings.paths, shop, until):
                 pass_gate(settings.paths, engine, batch, until, done)
-            for batch in land_events(settings, source, until):
+            for batch in land_events(settings.paths, shop, until):
                 pass_gate(settings.paths, engine, batch, until, done)
             if not any(held["contract"] == EVENTS.name for held in done.held):
-                watermarks.write(settings.paths.watermarks, source, until)  # a held month is landed again, once somebody has mended it
+                watermarks.write(settings.paths.watermarks, shop.name, until)  # a held month is landed again, once somebody has mended it
         for batch in land_live(settings.paths, engine, until):
             pass_gate(settings.paths, engine, batch, until, done)
             live.finish(engine, batch)
@@ -128,22 +129,20 @@ def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done:
 
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
-def land_snapshots(settings: Settings, source: str, until: datetime) -> list[Batch]:
+def land_snapshots(paths: Paths, shop: Source, until: datetime) -> list[Batch]:
     """Land the source's catalogue and users, each unless it is what was accepted last."""
-    shop = open_source(source, pseudonym_key(settings))
-    batch_id, batches = snapshot_id(source, until), []
+    batch_id, batches = snapshot_id(shop.name, until), []
     for contract, table in ((CATALOGUE, shop.catalogue()), (USERS, shop.users(until))):
-        if not _accepted_last(settings.paths, contract, source, table):
-            batches.append(landing.land(settings.paths, contract.name, batch_id, table, origin=source))
+        if not _accepted_last(paths, contract, shop.name, table):
+            batches.append(landing.land(paths, contract.name, batch_id, table, origin=shop.name))
     return batches
 
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
-def land_events(settings: Settings, source: str, until: datetime) -> list[Batch]:
+def land_events(paths: Paths, shop: Source, until: datetime) -> list[Batch]:
     """Land the source's events since the last ingest, by month."""
-    shop = open_source(source, pseudonym_key(settings))
-    since = watermarks.read(settings.paths.watermarks, source)
-    return [landing.land(settings.paths, EVENTS.name, batch_id, table, origin=source) for batch_id, table in shop.events(since, until)]
+    since = watermarks.read(paths.watermarks, shop.name)
+    return [landing.land(paths, EVENTS.name, batch_id, table, origin=shop.name) for batch_id, table in shop.events(since, until)]
 
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)

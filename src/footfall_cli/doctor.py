@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -39,9 +40,15 @@ class Finding:
     next_step: str | None = None
 
 
+app = typer.Typer(help="What is wrong here, and what to do about it.")
+
+
+@app.callback(invoke_without_command=True)
 @reporting
-def run(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def run(context: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Check interpreter, silent pins, disk, parameters, store and bundle; say what to do about each fault."""
+    if context.invoked_subcommand is not None:
+        return
     root = find_root(workspace)
     findings = [finding for check in (_python, _pins, _disk, _params, _store, _bundle) for finding in _guarded(check, root)]
     if as_json:
@@ -49,6 +56,25 @@ def run(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     else:
         say_table(f"doctor: {root}", ["check", "", "found", "next"], [(f.check, "ok" if f.ok else "FAULT", f.found, f.next_step) for f in findings])
     if not all(finding.ok for finding in findings):
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+@reporting
+def mapping(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A mapping; docs/data.md explains its keys.")], as_json: JsonOption = False
+) -> None:
+    """Read a shop's log through its mapping and say what it gives, and what the gate will make of it; nothing is written."""
+    from footfall.sources.mapped import MappedLog
+    from footfall.sources.mapping import read_mapping
+    from footfall.sources.survey import survey
+
+    found = survey(MappedLog(read_mapping(file), None))
+    if as_json:
+        say_json(as_plain(found))
+    else:
+        say_table(f"{file}: what the log gives", ["what", "found", ""], [(line.what, line.found, line.advice) for line in found.lines])
+    if not found.usable:
         raise typer.Exit(REFUSED)
 
 

@@ -22,7 +22,10 @@ MomentOption = Annotated[
 @reporting
 def run(
     source: Annotated[
-        str | None, typer.Option(help="complete_journey or seeded_shop; without it only the live events of the HTTP service are landed.")
+        str | None,
+        typer.Option(
+            help="complete_journey, seeded_shop or a mapping file (docs/data.md); without it only the HTTP service's live events are landed."
+        ),
     ] = None,
     until: MomentOption = None,
     workspace: WorkspaceOption = None,
@@ -32,6 +35,8 @@ def run(
     from footfall_cli import facts
 
     root = find_root(workspace)
+    if source is not None and source.endswith((".yaml", ".yml")):
+        source = str(Path(source).resolve())  # the flow runs in the workspace's folder, not in this one
     run_flow(root, "ingest", {"source": source, "until": None if until is None else until.replace(tzinfo=UTC).isoformat()}, quiet=as_json)
     found = facts.ingested(root)
     if as_json:

@@ -26,7 +26,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(review.app, name="review")
 app.add_typer(load.app, name="load")
 app.command("status")(status.run)
-app.command("doctor")(doctor.run)
+app.add_typer(doctor.app, name="doctor")
 
 
 if __name__ == "__main__":

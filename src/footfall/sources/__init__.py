@@ -1,9 +1,10 @@
-"""Raw data -> contract tables: the demonstration shop, the seeded shop, landing, and the export of live events."""
+"""Raw data -> contract tables: the demonstration shop, the seeded shop, a shop's own log by mapping, landing, and the export of live events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -35,14 +36,19 @@ class Source(Protocol):
 
 
 def open_source(name: str, key: bytes | None) -> Source:
-    """The source called `name`; `key` turns raw user ids into pseudonyms.
+    """The source called `name`, or the log that the mapping file `name` describes; `key` turns raw user ids into pseudonyms.
 
     Without a key the ids stay raw: for clients that send traffic to the HTTP door, which has the key and pseudonymises there.
     Never write such a table.
 
     Raises:
-        SourceError: no source of that name, or its package is not installed.
+        SourceError: no source of that name, its package is not installed, or the mapping cannot be used.
     """
+    if name.endswith((".yaml", ".yml")):
+        from footfall.sources.mapped import MappedLog
+        from footfall.sources.mapping import read_mapping
+
+        return MappedLog(read_mapping(Path(name)), key)
     if name == "complete_journey":
         from footfall.sources.complete_journey import CompleteJourney
 
@@ -51,4 +57,5 @@ def open_source(name: str, key: bytes | None) -> Source:
         from footfall.sources.seeded_shop import SeededShop
 
         return SeededShop(key)
-    raise SourceError("unknown source", where="source", expected=", ".join(SOURCE_NAMES), found=name, next_step=f"use --source {SOURCE_NAMES[0]}")
+    expected = f"{', '.join(SOURCE_NAMES)}, or a mapping file"
+    raise SourceError("unknown source", where="source", expected=expected, found=name, next_step="use --source my_shop.yaml; see docs/data.md")

@@ -86,6 +86,19 @@ def test_doctor_names_a_fault_and_its_mending(tmp_path: Path, checkout: Path) ->
     assert "test_days" in fault["next_step"]
 
 
+def test_doctor_reads_a_log_through_its_mapping_and_refuses_an_unusable_one(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("who,when,what\nann,2021-05-01,a\nbob,soon,b\n")
+    mapping = tmp_path / "shop.yaml"
+    mapping.write_text("{name: shop, files: log.csv, event_type: view, events: {user_id: who, occurred_at: when, item_id: what}}")
+    done = CliRunner().invoke(app, ["doctor", "mapping", str(mapping)])
+    assert done.exit_code == 1
+    assert "leave_out: [without_time]" in done.output
+    mapping.write_text(mapping.read_text().replace("event_type", "leave_out: [without_time], event_type"))
+    done = CliRunner().invoke(app, ["doctor", "mapping", "--json", str(mapping)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["lines"][0] == {"what": "rows", "found": "2", "advice": None, "stops": False}
+
+
 def test_an_error_that_is_not_ours_is_not_swallowed() -> None:
     @reporting
     def verb() -> None:

@@ -1,0 +1,104 @@
+"""The files that a mapping names, as one Ibis table: CSV, Parquet or JSON lines, local or by any URL that fsspec knows.
+
+DuckDB reads them as far as a question needs, so that a log may be larger than memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from footfall.errors import SourceError
+from footfall.sources.mapping import Mapping
+
+
+class LogFiles:
+    """One log on one connection of its own."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        """Remember; no file is opened yet."""
+        self.mapping = mapping
+
+    @cached_property
+    def table(self) -> ir.Table:
+        """The files as they are; text columns only where the format is CSV."""
+        paths = self._paths()
+        with self._told():
+            if self.mapping.format == "parquet":
+                table = self._connection.read_parquet(paths)
+            elif self.mapping.format == "json":
+                table = self._connection.read_json(paths)
+            else:
+                delimiter = self.mapping.csv.get("delimiter", "\t" if ".tsv" in self.mapping.files.lower() else ",")
+                encoding = self.mapping.csv.get("encoding", "utf-8")
+                table = self._connection.read_csv(paths, all_varchar=True, header=True, delim=delimiter, encoding=encoding)
+        if absent := sorted(self.mapping.columns - set(table.columns)):
+            raise SourceError(
+                "the log lacks columns that the mapping names",
+                where=self.mapping.files,
+                expected=", ".join(absent),
+                found=", ".join(table.columns),
+                next_step=f"mend {self.mapping.path}",
+            )
+        return table
+
+    def fetch(self, expression: ir.Table) -> pa.Table:
+        """The rows of an expression over `table`.
+
+        Raises:
+            SourceError: the files cannot be read to their end.
+        """
+        with self._told():
+            return self._connection.to_pyarrow(expression)
+
+    @cached_property
+    def _connection(self) -> Any:
+        connection = ibis.duckdb.connect()
+        connection.raw_sql(f"SET TimeZone='{self.mapping.time_zone}'")  # text and plain timestamps are read in this zone
+        return connection
+
+    def _paths(self) -> list[str]:
+        """The files that the mapping means, in order."""
+        files = self.mapping.files
+        if "://" in files:
+            import fsspec
+
+            try:
+                system, _, found = fsspec.core.get_fs_token_paths(files)
+            except (ImportError, OSError, ValueError) as error:
+                raise SourceError(
+                    "log cannot be reached", where=files, found=str(error).splitlines()[0], next_step="install its fsspec driver"
+                ) from error
+            self._connection.con.register_filesystem(system)
+            protocol = system.protocol if isinstance(system.protocol, str) else system.protocol[0]
+            return [f"{protocol}://{path}" for path in sorted(found)]
+        found = _beside(self.mapping.path.parent, files)
+        if not found:
+            raise SourceError("the log is not there", where=self.mapping.path.parent / files, expected="one file or more", found="none")
+        return found
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn DuckDB's errors into ours; its first line says what and where, the next ones quote the row."""
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            found = str(error).splitlines()[0][:300]
+            raise SourceError(
+                "log cannot be read", where=self.mapping.files, found=found, next_step=f"footfall doctor mapping {self.mapping.path}"
+            ) from error
+
+
+def _beside(folder: Path, pattern: str) -> list[str]:
+    """The local files that a pattern means, in order; a relative one starts at `folder`."""
+    absolute = Path(pattern)
+    root, relative = (Path(absolute.anchor), str(absolute.relative_to(absolute.anchor))) if absolute.is_absolute() else (folder, pattern)
+    return sorted(str(path) for path in root.glob(relative))

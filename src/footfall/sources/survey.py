@@ -1,0 +1,111 @@
+"""What a mapped log gives, counted before anything is landed: `footfall doctor mapping FILE`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from footfall.contracts import EVENT_TYPES, C
+from footfall.sources.mapped import MappedLog
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure; `advice` says what to do about it, where something is to be done, and `stops` that nothing can be ingested before."""
+
+    what: str
+    found: str
+    advice: str | None = None
+    stops: bool = False
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All figures of one log."""
+
+    lines: list[Line]
+
+    @property
+    def usable(self) -> bool:
+        """Whether an ingest can go on."""
+        return not any(line.stops for line in self.lines)
+
+
+def survey(log: MappedLog) -> Survey:
+    """Count the rows of a log by what they have and lack.
+
+    Raises:
+        SourceError: the files cannot be read, or lack a column.
+    """
+    rows, mapping = log.rows, log.mapping
+    (counted,) = log.fetch(rows.aggregate(**_counts(rows))).to_pylist()
+    total = int(counted["rows"])
+    if not total:
+        return Survey([Line("rows", "0", "the files hold no row", stops=True)])
+    lines = [
+        Line("rows", f"{total:,}"),
+        Line("users", f"{counted['users']:,}"),
+        Line("items", f"{counted['items']:,}"),
+        Line("first moment, UTC", _said(counted["first"]), "years off? give the time's format or unit" if _odd(counted["first"]) else None),
+        Line("last moment, UTC", _said(counted["last"]), "years off? give the time's format or unit" if _odd(counted["last"]) else None),
+    ]
+    for column, rule in ((C.USER_ID, "without_user"), (C.OCCURRED_AT, "without_time")):
+        if lost := int(counted[f"no_{column}"]):
+            left_out = rule in mapping.leave_out
+            advice = "left out, as the mapping says" if left_out else f"mend the column, or say leave_out: [{rule}]"
+            lines.append(Line(f"rows without {column}", _share(lost, total), advice, stops=not left_out))
+    kinds = log.fetch(rows.group_by(C.EVENT_TYPE).aggregate(n=ibis._.count()).order_by(ibis.desc("n"))).to_pylist()
+    for kind in kinds:
+        unknown = kind[C.EVENT_TYPE] not in EVENT_TYPES
+        lines.append(
+            Line(
+                f"event type {kind[C.EVENT_TYPE]}",
+                _share(kind["n"], total),
+                "translate it under event_type.words" if unknown else None,
+                stops=unknown,
+            )
+        )
+    lines += [
+        Line(what, _share(int(counted[name]), total), advice)
+        for what, name, advice in (
+            ("rows without item_id", "no_item", "quarantine, unless they are searches"),
+            ("quantities of zero or less", "no_quantity", "quarantine; are they returns? say returns: negative_quantity"),
+            ("negative prices", "no_price", "quarantine"),
+        )
+        if counted.get(name)
+    ]
+    return Survey(lines)
+
+
+def _counts(rows: ir.Table) -> dict[str, Any]:
+    counts = {
+        "rows": rows.count(),
+        "users": rows[C.USER_ID].nunique(),
+        "items": rows[C.ITEM_ID].nunique(),
+        "first": rows[C.OCCURRED_AT].min(),
+        "last": rows[C.OCCURRED_AT].max(),
+        f"no_{C.USER_ID}": rows[C.USER_ID].isnull().sum(),
+        f"no_{C.OCCURRED_AT}": rows[C.OCCURRED_AT].isnull().sum(),
+        "no_item": rows[C.ITEM_ID].isnull().sum(),
+    }
+    if C.QUANTITY in rows.columns:
+        counts["no_quantity"] = (rows[C.QUANTITY] <= 0).sum()
+    if C.PRICE_MINOR in rows.columns:
+        counts["no_price"] = (rows[C.PRICE_MINOR] < 0).sum()
+    return counts
+
+
+def _said(moment: datetime | None) -> str:
+    return "none" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _odd(moment: datetime | None) -> bool:
+    return moment is not None and not 1990 <= moment.year <= 2100
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count:,} ({count / total:.1%})"
