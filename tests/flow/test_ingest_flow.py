@@ -14,7 +14,7 @@ from flows import ingest as ingest_module
 from flows.ingest import ingest
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C
 from footfall.documents import Verdict
-from footfall.errors import SourceError
+from footfall.errors import HoldError, SourceError
 from footfall.paths import Paths
 from footfall.pseudonyms import pseudonym
 from footfall.sources import landing
@@ -103,6 +103,13 @@ def test_a_refusal_reaches_the_store_that_the_service_reads(root: Path, shop: Tw
     ingest(source="two_items", until=datetime(2017, 11, 5, tzinfo=UTC))
     assert consent.refusals(engine, "personalise") == {USER}
     engine.dispose()
+
+
+def test_without_an_accepted_catalogue_the_held_one_is_named(root: Path, shop: TwoItems, monkeypatch: pytest.MonkeyPatch) -> None:
+    none = shop.catalogue().slice(0, 0)
+    monkeypatch.setattr(shop, "catalogue", lambda: none)
+    with pytest.raises(HoldError, match="footfall quarantine show two_items-2017-11-01"):
+        ingest(source="two_items", until=NOVEMBER)
 
 
 def test_a_held_batch_stops_no_other_and_is_landed_again_later(root: Path, shop: TwoItems) -> None:

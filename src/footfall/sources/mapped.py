@@ -27,6 +27,8 @@ from footfall.sources.months import month_batches
 _MOMENT = "timestamp('UTC')"
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
 _RAW_USER, _PSEUDONYM, _KIND, _FIRST = "raw_user", "pseudonym", "kind", "first_seen"
+NO_CATEGORY = "all"
+"""Category of every item of a log that has none; where a log has some, an item without stays without, and the gate counts it."""
 _SEPARATOR, _NOTHING = "\x1f", "\x1e"
 
 
@@ -56,7 +58,7 @@ class MappedLog:
         items = self._whole.filter(self._whole[C.ITEM_ID].notnull())
         item_ids = self.fetch(items.select(C.ITEM_ID).distinct().order_by(C.ITEM_ID)).column(C.ITEM_ID).combine_chunks()
         columns = {name: self._usual(items, name, item_ids) for name in self.mapping.catalogue}
-        nowhere = _constant("", len(item_ids))
+        nowhere = _constant("" if C.CATEGORY_PATH in columns else NO_CATEGORY, len(item_ids))
         columns[C.TITLE] = pc.coalesce(columns[C.TITLE], item_ids) if C.TITLE in columns else item_ids
         columns[C.CATEGORY_PATH] = pc.coalesce(columns[C.CATEGORY_PATH], nowhere) if C.CATEGORY_PATH in columns else nowhere
         columns |= {
