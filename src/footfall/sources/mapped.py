@@ -25,6 +25,8 @@ from footfall.sources.mapping import NEGATIVE_QUANTITY, Mapping, Rule
 from footfall.sources.months import month_batches
 
 _MOMENT = "timestamp('UTC')"
+SEARCH = "search"
+"""The one kind of event that needs no item."""
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
 _RAW_USER, _PSEUDONYM, _KIND, _FIRST = "raw_user", "pseudonym", "kind", "first_seen"
 NO_CATEGORY = "all"
@@ -127,8 +129,9 @@ class MappedLog:
 
     @cached_property
     def _whole(self) -> ir.Table:
-        """The rows that name a user and a moment."""
-        return self.rows.filter(self.rows[C.USER_ID].notnull() & self.rows[C.OCCURRED_AT].notnull())
+        """The rows that name a user and a moment; of those without an item only what the mapping does not leave out."""
+        rows = self.rows.filter(self.rows[C.USER_ID].notnull() & self.rows[C.OCCURRED_AT].notnull())
+        return rows.filter(rows[C.ITEM_ID].notnull() | (rows[C.EVENT_TYPE] == SEARCH)) if "without_item" in self.mapping.leave_out else rows
 
     @cached_property
     def _log(self) -> ir.Table:

@@ -19,7 +19,7 @@ from footfall.contracts import CATALOGUE, EVENT_TYPES, EVENTS, C
 from footfall.errors import SourceError
 
 FORMATS = {"parquet": "parquet", "csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "ndjson": "json"}
-LEAVE_OUT = ("without_user", "without_time")
+LEAVE_OUT = ("without_user", "without_time", "without_item")
 PRICE = "price"
 _SET_BY_US = {C.EVENT_TYPE, C.RECEIVED_AT, C.ORIGIN, C.PRICE_MINOR, C.CURRENCY}
 EVENT_COLUMNS = tuple(name for name in EVENTS.schema.names if name not in _SET_BY_US) + (PRICE,)

@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from footfall.contracts import EVENT_TYPES, C
-from footfall.sources.mapped import MappedLog
+from footfall.sources.mapped import SEARCH, MappedLog
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,11 @@ def survey(log: MappedLog) -> Survey:
     lines += [
         Line(what, _share(int(counted[name]), total), advice)
         for what, name, advice in (
-            ("rows without item_id", "no_item", "quarantine, unless they are searches"),
+            (
+                "rows without item_id, but searches",
+                "no_item",
+                "left out, as the mapping says" if "without_item" in mapping.leave_out else "quarantine",
+            ),
             ("quantities of zero or less", "no_quantity", "quarantine; are they returns? say returns: negative_quantity"),
             ("negative prices", "no_price", "quarantine"),
         )
@@ -90,7 +94,7 @@ def _counts(rows: ir.Table) -> dict[str, Any]:
         "last": rows[C.OCCURRED_AT].max(),
         f"no_{C.USER_ID}": rows[C.USER_ID].isnull().sum(),
         f"no_{C.OCCURRED_AT}": rows[C.OCCURRED_AT].isnull().sum(),
-        "no_item": rows[C.ITEM_ID].isnull().sum(),
+        "no_item": (rows[C.ITEM_ID].isnull() & (rows[C.EVENT_TYPE] != SEARCH)).sum(),
     }
     if C.QUANTITY in rows.columns:
         counts["no_quantity"] = (rows[C.QUANTITY] <= 0).sum()

@@ -50,7 +50,7 @@ def test_a_mapping_is_read_as_it_is_written(tmp_path: Path) -> None:
         ({"events": {"user_id": "who", "occured_at": "when"}}, "occurred_at?"),
         ({"events": GOOD["events"] | {"quantity": {"value": 1, "column": "n"}}}, "either `column` or `value`"),
         ({"events": GOOD["events"] | {"price": {"column": "paid", "minor_units": 0}}}, "a whole number from 1"),
-        ({"leave_out": ["everything"]}, "without_user, without_time"),
+        ({"leave_out": ["everything"]}, "without_user, without_time, without_item"),
         ({"leave_out": "without_user"}, "a list"),
         ({"returns": "yes"}, "negative_quantity"),
         ({"catalogue": {"colour": "c"}}, "title, description"),
