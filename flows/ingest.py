@@ -26,7 +26,7 @@ from footfall.errors import HoldError, SourceError
 from footfall.paths import Paths
 from footfall.pseudonyms import read_key
 from footfall.settings import Settings, load_settings
-from footfall.sources import Source, landing, live, open_source
+from footfall.sources import Source, landing, live, open_source, quarantine
 from footfall.sources.landing import Batch, read_candidate
 from footfall.sources.months import snapshot_id
 from footfall.store import consent
@@ -117,7 +117,7 @@ def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done:
         landing.hold(paths, batch, verdict)
         done.held.append(_held(batch, verdict))
         return
-    landing.set_aside(paths, batch, judgement.bad, verdict)
+    quarantine.set_aside(paths, batch, judgement.bad, verdict)
     if batch.contract == EVENTS.name:
         done.stored += store_events(engine, batch, judgement)
     elif batch.contract == USERS.name:

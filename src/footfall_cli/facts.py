@@ -12,14 +12,15 @@ from footfall.paths import Paths
 
 def ingested(root: Path) -> dict[str, Any]:
     """Rows of events that were landed, rows in quarantine by reason, and held batches, from receipts and quarantine files."""
-    from footfall.sources.landing import list_batches, list_held, quarantine_summary, read_receipt
+    from footfall.sources import quarantine
+    from footfall.sources.landing import list_batches, list_held, read_receipt
 
     paths = Paths(root)
     receipts = [read_receipt(folder) for folder in list_batches(paths, "events")]
     return {
         "batches": len(receipts),
         "events_landed": sum(receipt.rows for receipt in receipts),
-        "rows_quarantined": quarantine_summary(paths),
+        "rows_quarantined": quarantine.summary(paths),
         "held": [receipt.subject for receipt in list_held(paths)],
     }
 

@@ -62,8 +62,8 @@ def run_flow(root: Path, name: str, parameters: dict[str, Any], *, quiet: bool =
     from footfall_cli.status import running
 
     up = running(root)
-    if "orchestrator" in up and "worker" in up:
-        deployments = {"ingest": "ingest/scheduled", "monitor": "monitor/scheduled", "retrain": "retrain/on-drift", "release": "release/manual"}
+    deployments = {"ingest": "ingest/scheduled", "monitor": "monitor/scheduled", "retrain": "retrain/on-drift", "release": "release/manual"}
+    if name in deployments and "orchestrator" in up and "worker" in up:
         server = Orchestrator(f"{up['orchestrator'].url}/api")
         server.wait(server.start(deployments[name], parameters), timeout_s=3600)
         return

@@ -1,4 +1,4 @@
-"""`footfall quarantine list|show`: what the gate put aside, and why."""
+"""`footfall quarantine list|show|replay|drop`: what the gate put aside, why, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ app = typer.Typer(help="What the gate put aside, and why.", no_args_is_help=True
 @reporting
 def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Batches with rows in quarantine, by reason, and batches held whole."""
-    from footfall.sources.landing import list_held, list_quarantine
+    from footfall.sources import quarantine
+    from footfall.sources.landing import list_held
 
     paths = Paths(find_root(workspace))
-    rows, held = list_quarantine(paths), list_held(paths)
+    rows, held = quarantine.list_all(paths), list_held(paths)
     if as_json:
         say_json({"rows": [as_plain(batch) for batch in rows], "held": [verdict.as_dict() for verdict in held]})
         return
@@ -49,14 +50,15 @@ def show(
 ) -> None:
     """Rows of one batch that are in quarantine, each with its reason, or why a batch is held; user ids and query text are left out."""
     from footfall.contracts import C
-    from footfall.sources.landing import list_held, read_quarantine
+    from footfall.sources import quarantine
+    from footfall.sources.landing import list_held
 
     paths = Paths(find_root(workspace))
     for verdict in list_held(paths):
         if verdict.subject == batch_id:
             _show_held(verdict, as_json=as_json)
             return
-    table = read_quarantine(paths, batch_id)
+    table = quarantine.read(paths, batch_id)
     shown = [
         name
         for name in (C.REASON, C.EVENT_ID, C.ITEM_ID, C.EVENT_TYPE, C.OCCURRED_AT, C.QUANTITY, C.PRICE_MINOR, C.PLACE, C.ORIGIN)
@@ -67,6 +69,54 @@ def show(
         say_json({"batch_id": batch_id, "total": table.num_rows, "rows": rows})
         return
     say_table(f"{batch_id}: {len(rows)} of {table.num_rows} rows", shown, [list(row.values()) for row in rows])
+
+
+@app.command()
+@reporting
+def replay(
+    batch_id: Annotated[str, typer.Argument(help="A batch that `quarantine list` names.")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the rows of one batch before the gate again, after what was wrong has been mended; what passes is accepted, once."""
+    from footfall.sources import quarantine
+    from footfall_cli.ingest import run_flow
+
+    root = find_root(workspace)
+    paths = Paths(root)
+    before = quarantine.read(paths, batch_id).num_rows
+    run_flow(root, "replay", {"batch_id": batch_id}, quiet=True)
+    left = next((batch.reasons for batch in quarantine.list_all(paths) if batch.batch_id == batch_id), {})
+    accepted = before - sum(left.values())
+    if as_json:
+        say_json({"batch_id": batch_id, "accepted": accepted, "left": left})
+        return
+    say(f"{batch_id}: {accepted} of {before} rows accepted")
+    say_table("still in quarantine", ["reason", "rows"], left.items())
+
+
+@app.command()
+@reporting
+def drop(
+    batch_id: Annotated[str, typer.Argument(help="A batch that `quarantine list` names.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the quarantined rows of one batch up for good; a note of how many, and why they were there, stays."""
+    from datetime import UTC, datetime
+
+    from footfall.sources import quarantine
+
+    paths = Paths(find_root(workspace))
+    rows = quarantine.read(paths, batch_id).num_rows
+    if not yes:
+        typer.confirm(f"drop {rows} rows of {batch_id} for good?", abort=True, err=True)
+    dropped = quarantine.drop(paths, batch_id, datetime.now(UTC))
+    if as_json:
+        say_json({"batch_id": batch_id, "dropped": dropped})
+    else:
+        say(f"{batch_id}: {rows} rows dropped")
 
 
 def _show_held(verdict: Verdict, *, as_json: bool) -> None:

@@ -12,12 +12,13 @@ import pytest
 
 from flows import ingest as ingest_module
 from flows.ingest import ingest
+from flows.replay import replay
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C
 from footfall.documents import Verdict
 from footfall.errors import HoldError, SourceError
 from footfall.paths import Paths
 from footfall.pseudonyms import pseudonym
-from footfall.sources import landing
+from footfall.sources import landing, quarantine
 from footfall.sources.landing import Batch
 from footfall.sources.months import month_batches
 from footfall.store import consent, events, open_store
@@ -39,12 +40,13 @@ class TwoItems:
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.rows = rows
         self.asked: list[datetime | None] = []
+        self.items = ["i1", "i2"]
         self.consent = '{"personalise": true}'
 
     def catalogue(self) -> pa.Table:
         both = [
             {C.ITEM_ID: name, C.TITLE: name, C.CATEGORY_PATH: "a > b", C.ATTRIBUTES: "{}", C.AVAILABLE: True, C.RECOMMENDABLE: True}
-            for name in ("i1", "i2")
+            for name in self.items
         ]
         return pa.Table.from_pylist(both, CATALOGUE.schema)
 
@@ -83,7 +85,7 @@ def test_good_rows_reach_raw_and_store_and_bad_rows_quarantine_once(root: Path, 
     assert first["rows"] == {"catalogue": 2, "users": 1, "events": 40}
     assert first["quarantined"] == {"quantity_not_positive": 1, "unknown_item": 1}
     assert first["stored"] == _stored(root) == 40
-    assert landing.quarantine_summary(Paths(root)) == first["quarantined"]
+    assert quarantine.summary(Paths(root)) == first["quarantined"]
 
     second = ingest(source="two_items", until=NOVEMBER)
     assert second["batches"] == []
@@ -163,3 +165,37 @@ def test_events_without_a_catalogue_are_refused_with_the_next_step(root: Path, s
     engine.dispose()
     with pytest.raises(SourceError, match="footfall ingest --source"):
         ingest(until=NOVEMBER)
+
+
+def test_rows_that_pass_now_are_accepted_once_and_the_others_stay(root: Path, shop: TwoItems, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest(source="two_items", until=NOVEMBER)
+    ((batch_id,),) = [[batch.batch_id] for batch in quarantine.list_all(Paths(root))]
+    assert replay(batch_id)["accepted"] == 0
+    assert quarantine.summary(Paths(root)) == {"quantity_not_positive": 1, "unknown_item": 1}
+    shop.items.append("i9")
+    ingest(source="two_items", until=datetime(2017, 11, 5, tzinfo=UTC))  # the shop has added the item to its product table
+    with monkeypatch.context() as patch:
+        patch.setattr(quarantine, "keep_only", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            replay(batch_id)  # killed after the rows were accepted
+    assert replay(batch_id) == {"batch_id": batch_id, "accepted": 1, "left": {"quantity_not_positive": 1}}
+    assert quarantine.summary(Paths(root)) == {"quantity_not_positive": 1}
+    assert _stored(root) == 41
+    rows = sum(landing.read_receipt(folder).rows for folder in landing.list_batches(Paths(root), "events") if "replay" in folder.name)
+    assert rows == 1
+
+
+def test_a_live_row_that_passes_now_is_back_in_histories(root: Path, shop: TwoItems) -> None:
+    ingest(source="two_items", until=NOVEMBER)
+    engine = open_store(f"sqlite:///{Paths(root).store}")
+    at = datetime(2017, 11, 2, tzinfo=UTC)
+    events.append(engine, pa.Table.from_pylist([_event("h1", at, origin="http", item_id="i9"), _event("h2", at, origin="http")], EVENTS.schema))
+    until = datetime(2017, 11, 5, tzinfo=UTC)
+    ingest(until=until)
+    assert events.withdrawn(engine) == {"unknown_item": 1}
+    shop.items.append("i9")
+    ingest(source="two_items", until=until)
+    assert replay("live-2017-11-02")["accepted"] == 1
+    assert events.withdrawn(engine) == {}
+    assert events.window(engine, NOVEMBER, until).column(C.EVENT_ID).to_pylist() == ["h1", "h2"]
+    engine.dispose()

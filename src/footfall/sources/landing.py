@@ -2,7 +2,6 @@
 
     .footfall/landing/<contract>/<batch_id>/rows.parquet              candidate: written, not yet judged
     data/raw/<contract>/<batch_id>/{rows.parquet,receipt.json}        accepted: immutable
-    data/quarantine/rows/<contract>/<batch_id>.parquet                bad rows, each with a reason
     data/quarantine/held/<contract>/<batch_id>/{rows.parquet,receipt.json}   the whole batch, held
 
 Every move is a rename, so a kill at any moment leaves a batch either candidate or at its end; doing it again ends the same.
@@ -15,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +55,7 @@ def land(paths: Paths, contract_name: str, batch_id: str, table: pa.Table, *, or
         SourceError: the batch was accepted before with other rows, or its id is no safe file name.
     """
     contract = _contract(contract_name)
-    _check_id(batch_id)
+    check_id(batch_id)
     table = contract.sort(contract.check(table, where=f"batch {batch_id}"))
     digest = content_digest(table)
     path = paths.landing / contract_name / batch_id
@@ -88,18 +86,6 @@ def accept(paths: Paths, batch: Batch, good: pa.Table, verdict: Verdict) -> Path
         _publish(batch, good, verdict, final)
     shutil.rmtree(paths.quarantine / "held" / batch.contract / batch.batch_id, ignore_errors=True)
     return final
-
-
-def set_aside(paths: Paths, batch: Batch, bad: pa.Table, verdict: Verdict) -> Path | None:
-    """Keep the bad rows, contract columns and `reason`, in quarantine. Do this before `accept`. Returns their file, None without rows."""
-    if sum(verdict.quarantined.values()) != bad.num_rows:
-        raise SourceError("verdict and bad rows disagree", where=batch.batch_id, expected=verdict.quarantined, found=bad.num_rows)
-    path = paths.quarantine / "rows" / batch.contract / f"{batch.batch_id}.parquet"
-    if not bad.num_rows:
-        path.unlink(missing_ok=True)
-        return None
-    write_parquet(path, bad)
-    return path
 
 
 def hold(paths: Paths, batch: Batch, verdict: Verdict) -> Path:
@@ -153,46 +139,6 @@ def known_items(paths: Paths) -> list[str]:
     return sorted(items)
 
 
-@dataclass(frozen=True)
-class Quarantined:
-    """Bad rows of one batch: how many, by reason."""
-
-    contract: str
-    batch_id: str
-    reasons: dict[str, int]
-    path: Path
-
-
-def list_quarantine(paths: Paths) -> list[Quarantined]:
-    """All batches with rows in quarantine, in the order of contract and batch id."""
-    found = []
-    for path in sorted((paths.quarantine / "rows").glob("*/[!.]*.parquet")):
-        reasons = Counter(read_parquet(path, (C.REASON,)).column(C.REASON).to_pylist())
-        found.append(Quarantined(path.parent.name, path.stem, dict(sorted(reasons.items())), path))
-    return found
-
-
-def quarantine_summary(paths: Paths) -> dict[str, int]:
-    """Rows in quarantine by reason, over all batches."""
-    total: Counter[str] = Counter()
-    for batch in list_quarantine(paths):
-        total.update(batch.reasons)
-    return dict(sorted(total.items()))
-
-
-def read_quarantine(paths: Paths, batch_id: str) -> pa.Table:
-    """The bad rows of one batch (contract columns and `reason`).
-
-    Raises:
-        SourceError: nothing of that batch is in quarantine.
-    """
-    _check_id(batch_id)
-    files = sorted((paths.quarantine / "rows").glob(f"*/{batch_id}.parquet"))
-    if not files:
-        raise SourceError("no rows of this batch are in quarantine", where=paths.quarantine, found=batch_id, next_step="footfall quarantine list")
-    return read_parquet(files[0])
-
-
 def content_digest(table: pa.Table) -> str:
     """sha256 of a table's values: not of a file, so that another Parquet or Arrow version gives the same."""
     digest = hashlib.sha256()
@@ -230,6 +176,7 @@ def _contract(name: str) -> Contract:
     return CONTRACTS[name]
 
 
-def _check_id(batch_id: str) -> None:
+def check_id(batch_id: str) -> None:
+    """Refuse a batch id that is no safe file name."""
     if not _SAFE.fullmatch(batch_id) or ".." in batch_id:
         raise SourceError("batch id is no safe file name", where="landing", expected=_SAFE.pattern, found=repr(batch_id))

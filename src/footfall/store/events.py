@@ -34,6 +34,7 @@ __all__ = [
     "history_on",
     "mark_exported",
     "newest",
+    "restore",
     "window",
     "withdraw",
     "withdrawn",
@@ -181,6 +182,16 @@ def withdraw(engine: Engine, event_ids: Sequence[str], reason: str) -> int:
             connection.execute(sa.update(events).where(events.c.event_id.in_(present)).values(withdrawn=1))
             found += len(present)
     return found
+
+
+def restore(engine: Engine, event_ids: Sequence[str]) -> int:
+    """Bring withdrawn events back into histories and windows. Returns how many were withdrawn."""
+    restored = 0
+    with writing(engine) as connection:
+        for part in _parts(list(dict.fromkeys(event_ids))):
+            connection.execute(sa.update(events).where(events.c.event_id.in_(part)).values(withdrawn=0))
+            restored += connection.execute(sa.delete(withdrawals).where(withdrawals.c.event_id.in_(part))).rowcount
+    return restored
 
 
 def withdrawn(engine: Engine) -> dict[str, int]:

@@ -5,14 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from footfall.errors import FootfallError, SettingsError, WorkspaceError
+from footfall.paths import Paths
+from footfall.tables import write_parquet
 from footfall_cli import production
 from footfall_cli.console import reporting
 from footfall_cli.main import app
 from footfall_cli.root import find_root
+from tests.unit.rows import events
 
 HEAVY = {
     "torch",
@@ -97,6 +101,23 @@ def test_doctor_reads_a_log_through_its_mapping_and_refuses_an_unusable_one(tmp_
     done = CliRunner().invoke(app, ["doctor", "mapping", "--json", str(mapping)])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["lines"][0] == {"what": "rows", "found": "2", "advice": None, "stops": False}
+
+
+def test_dropping_quarantined_rows_asks_first_and_replaying_says_what_is_left(
+    tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_root(tmp_path / "shop", checkout)
+    bad = events({"event_id": "e1"}, {"event_id": "e2"}).append_column("reason", pa.array(["unknown_item", "price_negative"]))
+    path = Paths(root).quarantine / "rows" / "events" / "shop-2017-03.parquet"
+    write_parquet(path, bad)
+    verb = ["quarantine", "drop", "shop-2017-03", "--workspace", str(root)]
+    assert CliRunner().invoke(app, verb, input="n\n").exit_code == 1
+    assert path.exists()
+    monkeypatch.setattr("footfall_cli.ingest.run_flow", lambda *_args, **_named: write_parquet(path, bad.slice(1)))
+    done = CliRunner().invoke(app, ["quarantine", "replay", "--json", "shop-2017-03", "--workspace", str(root)])
+    assert json.loads(done.stdout) == {"batch_id": "shop-2017-03", "accepted": 1, "left": {"price_negative": 1}}
+    assert CliRunner().invoke(app, [*verb, "--yes"]).exit_code == 0
+    assert not path.exists()
 
 
 def test_an_error_that_is_not_ours_is_not_swallowed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +13,7 @@ from footfall.contracts import C
 from footfall.documents import Verdict
 from footfall.errors import ContractError, SourceError
 from footfall.paths import Paths
-from footfall.sources import landing
+from footfall.sources import landing, quarantine
 from tests.unit.rows import catalogue, events
 
 PASSED = Verdict("shop-2017-03", "events", "pass", 2, {"unknown_item": 1}, [])
@@ -34,7 +36,7 @@ def land(paths: Paths, table: pa.Table = TABLE) -> landing.Batch:
 def land_and_pass(paths: Paths) -> Path:
     """Land it, quarantine its bad row, accept the rest."""
     batch = land(paths)
-    landing.set_aside(paths, batch, BAD, PASSED)
+    quarantine.set_aside(paths, batch, BAD, PASSED)
     return landing.accept(paths, batch, GOOD, PASSED)
 
 
@@ -63,10 +65,10 @@ def test_an_accepted_batch_lies_in_raw_with_its_receipt_and_the_candidate_is_gon
 def test_bad_rows_lie_in_quarantine_with_their_reason(paths: Paths) -> None:
     land_and_pass(paths)
 
-    assert landing.quarantine_summary(paths) == {"unknown_item": 1}
-    (listed,) = landing.list_quarantine(paths)
+    assert quarantine.summary(paths) == {"unknown_item": 1}
+    (listed,) = quarantine.list_all(paths)
     assert (listed.contract, listed.batch_id, listed.reasons) == ("events", "shop-2017-03", {"unknown_item": 1})
-    assert landing.read_quarantine(paths, "shop-2017-03").equals(BAD)
+    assert quarantine.read(paths, "shop-2017-03").equals(BAD)
 
 
 def test_landing_the_same_rows_again_changes_nothing(paths: Paths) -> None:
@@ -110,7 +112,7 @@ def test_holding_twice_keeps_the_last_receipt(paths: Paths) -> None:
 
 
 def test_a_kill_between_quarantine_and_raw_is_mended_by_doing_it_again(paths: Paths, tmp_path: Path) -> None:
-    landing.set_aside(paths, land(paths), BAD, PASSED)
+    quarantine.set_aside(paths, land(paths), BAD, PASSED)
     half = paths.landing / "events" / ".shop-2017-03.made"
     half.mkdir()
     (half / "rows.parquet").write_bytes(b"half")
@@ -123,15 +125,15 @@ def test_a_kill_between_quarantine_and_raw_is_mended_by_doing_it_again(paths: Pa
 
 
 def test_a_mended_batch_without_bad_rows_leaves_no_old_ones_in_quarantine(paths: Paths) -> None:
-    landing.set_aside(paths, land(paths), BAD, PASSED)
-    landing.set_aside(paths, land(paths), BAD.slice(1), Verdict("shop-2017-03", "events", "pass", 1, {}, []))
+    quarantine.set_aside(paths, land(paths), BAD, PASSED)
+    quarantine.set_aside(paths, land(paths), BAD.slice(1), Verdict("shop-2017-03", "events", "pass", 1, {}, []))
 
-    assert landing.quarantine_summary(paths) == {}
+    assert quarantine.summary(paths) == {}
 
 
 def test_a_verdict_that_counts_other_rows_is_refused(paths: Paths) -> None:
     with pytest.raises(SourceError, match="disagree"):
-        landing.set_aside(paths, land(paths), BAD.slice(1), PASSED)
+        quarantine.set_aside(paths, land(paths), BAD.slice(1), PASSED)
 
 
 @pytest.mark.parametrize("batch_id", ["../shop", "shop/2017", "/etc/passwd", "", "a..b", ".hidden", "SHOP", "x" * 101, "a\0b"])
@@ -139,7 +141,7 @@ def test_a_batch_id_cannot_leave_its_folder(paths: Paths, batch_id: str) -> None
     with pytest.raises(SourceError, match="safe file name"):
         landing.land(paths, "events", batch_id, TABLE)
     with pytest.raises(SourceError, match="safe file name"):
-        landing.read_quarantine(paths, batch_id)
+        quarantine.read(paths, batch_id)
 
 
 def test_a_table_of_another_shape_is_refused_before_anything_is_written(paths: Paths) -> None:
@@ -153,7 +155,7 @@ def test_unknown_contracts_and_batches_are_named(paths: Paths) -> None:
     with pytest.raises(SourceError, match="unknown contract"):
         landing.land(paths, "weather", "shop-1", TABLE)
     with pytest.raises(SourceError, match="no rows of this batch"):
-        landing.read_quarantine(paths, "shop-2017-09")
+        quarantine.read(paths, "shop-2017-09")
     with pytest.raises(SourceError, match="no receipt"):
         landing.read_receipt(paths.raw / "events" / "shop-2017-09")
 
@@ -173,3 +175,22 @@ def test_the_content_digest_sees_every_value_and_no_chunk_border() -> None:
     others = [events({}, {"item_id": None}), events({}, {"item_id": "gon"}), events({}, {"item_id": "gone", "quantity": 2}), events({})]
     others += [events({}, {"item_id": "gone", "quantity": None}), events({}, {"item_id": "gone", "query": ""})]
     assert len({landing.content_digest(table) for table in others} | {digest}) == len(others) + 1
+
+
+def test_what_is_left_after_a_replay_replaces_the_rows_and_nothing_left_ends_it(paths: Paths) -> None:
+    two = pa.concat_tables([BAD, events({"event_id": "e9"}).append_column(C.REASON, pa.array(["unknown_item"]))])
+    quarantine.set_aside(paths, land(paths), two, Verdict("shop-2017-03", "events", "pass", 3, {"unknown_item": 2}, []))
+    quarantine.keep_only(paths, "shop-2017-03", BAD)
+    assert quarantine.read(paths, "shop-2017-03").equals(BAD)
+    quarantine.keep_only(paths, "shop-2017-03", BAD.slice(0, 0))
+    assert quarantine.list_all(paths) == []
+
+
+def test_dropped_rows_leave_a_note(paths: Paths) -> None:
+    quarantine.set_aside(paths, land(paths), BAD, PASSED)
+    assert quarantine.drop(paths, "shop-2017-03", datetime(2021, 1, 1, tzinfo=UTC)) == {"unknown_item": 1}
+    assert quarantine.summary(paths) == {}
+    (note,) = (paths.quarantine / "dropped.jsonl").read_text().splitlines()
+    assert json.loads(note) == {"at": "2021-01-01T00:00:00+00:00", "contract": "events", "batch_id": "shop-2017-03", "reasons": {"unknown_item": 1}}
+    with pytest.raises(SourceError, match="no rows of this batch"):
+        quarantine.drop(paths, "shop-2017-03", datetime(2021, 1, 1, tzinfo=UTC))
