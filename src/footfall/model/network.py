@@ -115,16 +115,17 @@ class SequenceNetwork(nn.Module):
         x_ED = (self.item(pack.item_index) + self.event_type(pack.event_type)) * pack.share[:, None]
         x_MD = torch.zeros(len(pack.gap_before), self.shape.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
         x_MD = F.dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
-        bias = [square[None] for square in self._relations(pack.distance, pack.gap, slice(None, heads), moments, moments)]
+        squares = self._relations(pack.distance, pack.gap, slice(heads if newest else None), moments, moments)
+        bias = [square[None, :heads].contiguous() for square in squares]
         for layer in self.layers:
             x_MD = layer(x_MD, bias, moments)
         states = self.norm(x_MD)
-        asking, distance, gap = moments, pack.distance, pack.gap
+        decays = [square[heads:] for square in squares]
         if newest:  # only the last row of each user's square looks back
-            ends = torch.tensor([u.rows.stop - 1 for u in pack.users], device=states.device)
-            states, asking = states[ends], [1] * len(moments)
-            distance, gap = (torch.cat([pairs[u.pairs.stop - u.moments : u.pairs.stop] for u in pack.users]) for pairs in (distance, gap))
-        kernels = [square.exp() for square in self._relations(distance, gap, slice(heads, None), asking, moments)]
+            states = states[torch.tensor([u.rows.stop - 1 for u in pack.users], device=states.device)]
+            distance, gap = (torch.cat([pairs[u.pairs.stop - u.moments : u.pairs.stop] for u in pack.users]) for pairs in (pack.distance, pack.gap))
+            decays = self._relations(distance, gap, slice(heads, None), [1] * len(moments), moments)
+        kernels = [decay.exp() for decay in decays]
         return states, self._repeat(pack, states, kernels)
 
     def _relations(self, distance: Tensor, gap: Tensor, columns: slice, rows: list[int], moments: list[int]) -> list[Tensor]:
@@ -133,7 +134,7 @@ class SequenceNetwork(nn.Module):
         told = told.float().masked_fill(distance[:, None] == 0, -torch.inf)
         # `split`, not slices: the gradient of a slice is a full-sized tensor of zeros, one a user.
         parts = told.split([r * t for r, t in zip(rows, moments, strict=True)])
-        return [part.view(r, t, -1).permute(2, 0, 1).contiguous() for part, r, t in zip(parts, rows, moments, strict=True)]
+        return [part.view(r, t, -1).permute(2, 0, 1) for part, r, t in zip(parts, rows, moments, strict=True)]
 
     def _repeat(self, pack: Pack, states: Tensor, kernels: list[Tensor]) -> list[Tensor]:
         """Each user's bonus, log(1 + sum over channels of weight * decayed count): the softmax then mixes taste with a share for each repeat.

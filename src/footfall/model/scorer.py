@@ -40,7 +40,8 @@ class Scorer:
         if threads is not None:
             torch.set_num_threads(threads)
         self.shape = Shape(**{name: config[name] for name in _SHAPE})
-        with torch.device("meta"):  # no random numbers are drawn and no memory is filled only to be overwritten
+        # Drawing weights only to replace them takes milliseconds; on the "meta" device it would import torch._dynamo, for seconds.
+        with torch.random.fork_rng(devices=[]):
             model = SequenceNetwork(self.shape)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         found = {name: tuple(array.shape) for name, array in weights.items()}
