@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from expectations.__main__ import SCHEMA
 from flows import repository, workspace
 from flows.commands import git
 from footfall.documents import Verdict
@@ -146,10 +148,18 @@ def test_a_failed_stage_shows_its_last_lines_and_a_hold_is_named(production: Pat
     (production / "dvc.yaml").write_text("stages: {bad: {cmd: echo the reason; exit 3, outs: [data/x]}}")
     with pytest.raises(WorkspaceError, match="the reason"):
         repository.repro(production)
-    verdict = Verdict("tables", "events", "hold", 1, {}, [{"rule": "not_empty", "ok": False}], "footfall quarantine list")
-    (production / "verdict.json").write_text(verdict.to_json())
+    held = Verdict("tables", "events", "hold", 1, {}, [{"rule": "not_empty", "ok": False}], "footfall quarantine list")
+    passed = Verdict("tables", "users", "pass", 1, {}, [{"rule": "not_empty", "ok": True}], None)
+    report = {"schema": SCHEMA, "outcome": "hold", "tables": {"users": passed.as_dict(), "events": held.as_dict()}}
+    (production / "verdict.json").write_text(json.dumps(report))
     (production / "dvc.yaml").write_text("stages: {validate: {cmd: cp verdict.json reports/validation.json; exit 1, outs: [data/x]}}")
     with pytest.raises(HoldError, match="not_empty"):
+        repository.repro(production)
+    (production / "verdict.json").write_text(json.dumps(report | {"outcome": "pass", "tables": {"users": passed.as_dict()}}))
+    (production / "dvc.yaml").write_text(
+        "stages: {validate: {cmd: cp verdict.json reports/validation.json; echo a later stage; exit 1, outs: [data/x]}}"
+    )
+    with pytest.raises(WorkspaceError, match="a later stage"):  # the tables passed; something after them failed
         repository.repro(production)
 
 
