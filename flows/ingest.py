@@ -182,14 +182,14 @@ def known_items(paths: Paths) -> frozenset[str]:
         HoldError: there is one, and it is held.
         SourceError: none has been accepted.
     """
-    folders = landing.list_batches(paths, CATALOGUE.name)
-    if not folders:
+    items = frozenset(landing.known_items(paths))
+    if not items:
         if held := [verdict.subject for verdict in landing.list_held(paths) if verdict.contract == CATALOGUE.name]:
             where, next_step = paths.quarantine / "held", f"footfall quarantine show {held[-1]}"
             raise HoldError("the catalogue is held, so events cannot be judged", where=where, found=held[-1], next_step=next_step)
         next_step = "footfall quarantine list, or footfall ingest --source complete_journey"
         raise SourceError("no catalogue has been accepted, so events cannot be judged", where=paths.raw / CATALOGUE.name, next_step=next_step)
-    return frozenset(item for folder in folders for item in read_parquet(folder / landing.ROWS, (C.ITEM_ID,)).column(C.ITEM_ID).to_pylist())
+    return items
 
 
 def moment(given: datetime | None) -> datetime:
