@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up clean
+.PHONY: help setup demo test check soak bench up clean
 
 PYTHON ?= python3.11
 WORKSPACE ?= .footfall/workspace
@@ -48,6 +48,12 @@ check: $(READY) ## lint, formatting, types, layers
 	ruff format --check .
 	mypy
 	PYTHONPATH=src lint-imports
+
+soak: $(READY) ## run the trials (kills, faults, floods, erasures) at their stated counts; figures in reports/bench/soak.json
+	@FOOTFALL_SOAK=1 python -m pytest -m trial $(ARGS)
+
+bench: $(READY) ## run the benchmarks at the size of this machine; figures in reports/bench (FULL=1 for the stated sizes)
+	@python -m benchmarks all $(if $(FULL),--full)
 
 up: $(READY) ## start production on this machine, in WORKSPACE (default .footfall/workspace)
 	@[ -f $(WORKSPACE)/params.yaml ] || footfall init $(WORKSPACE)

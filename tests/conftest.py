@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
 from footfall.settings import TELEMETRY_OFF
+from tests.trials import SOAK, Trial
 
+pytest_plugins = ["tests.databases"]
 RINGS = {"flow": "flow", "service": "service", "end_to_end": "end_to_end"}
 
 # Set before any framework is imported: most of them read it once, at import.
 os.environ.update(TELEMETRY_OFF)
 for name in list(os.environ):
-    if name.startswith(("FOOTFALL_", "PREFECT_", "BENTOML_")) and name not in {*TELEMETRY_OFF, "FOOTFALL_DATA"}:
+    if name.startswith(("FOOTFALL_", "PREFECT_", "BENTOML_")) and name not in {*TELEMETRY_OFF, "FOOTFALL_DATA", "FOOTFALL_SOAK"}:
         del os.environ[name]
 
 # The same examples in every run: a red test must be red again. Two busy cores make a deadline a coin toss.
@@ -36,3 +40,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def checkout() -> Path:
     """The root of the checkout under test."""
     return Path(__file__).resolve().parent.parent
+
+
+_trials: list[Trial] = []
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> Trial:
+    """The counts of this trial, and the place for its figures."""
+    one = Trial(request.node.nodeid)
+    _trials.append(one)
+    return one
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note how each trial ended."""
+    for one in _trials:
+        if one.name == report.nodeid and (report.when == "call" or report.outcome != "passed"):
+            one.figures |= {"outcome": report.outcome, "seconds": round(report.duration, 1)}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what the trials at their stated counts gave."""
+    if SOAK and _trials:
+        path = Path(__file__).parent.parent / "reports" / "bench" / "soak.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows: list[dict[str, Any]] = [{"trial": one.name, **one.figures} for one in _trials]
+        path.write_text(json.dumps({"name": "soak", "rows": rows}, indent=1) + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from footfall.contracts import C
 
-SCHEMA_REVISION: Final = "0001"
+SCHEMA_REVISION: Final = "0002"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 VERSION_TABLE: Final = "footfall_schema"
@@ -153,4 +153,18 @@ consents: Final = sa.Table(
     sa.Column(C.USER_ID, Id(64), primary_key=True),
     sa.Column("purpose", Id(32), primary_key=True),
     sa.Column("granted", sa.SmallInteger, nullable=False),
+    _moment("recorded_at", nullable=True),
+    sa.Column("source", Id(64)),
+)
+
+erasures: Final = sa.Table(
+    "footfall_erasures",
+    metadata,
+    sa.Column("erasure_id", Id(64), primary_key=True),
+    # a digest of the pseudonym: enough to keep the user from coming back by an old batch, useless for finding who it was
+    sa.Column("subject", Id(64), nullable=False),
+    _moment("requested_at"),
+    _moment("finished_at", nullable=True),
+    sa.Column("certificate", Words),
+    sa.Index("footfall_erasures_by_subject", "subject"),
 )

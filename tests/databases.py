@@ -1,4 +1,4 @@
-"""The same tests on SQLite, PostgreSQL and MariaDB. A server that does not answer is skipped on a desk, and a failure in CI."""
+"""Fixtures: an empty live store on SQLite, PostgreSQL and MariaDB. A server that does not answer is skipped on a desk, and a failure in CI."""
 
 from __future__ import annotations
 
