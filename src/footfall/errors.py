@@ -5,6 +5,8 @@
     ├── ParamsError          params.yaml holds an unknown key or a wrong value
     ├── ContractError        a table or document breaks its contract (names, types, keys)
     ├── SourceError          raw data cannot be read
+    │   └── SealError        a sealed file is damaged, or its key is not here
+    ├── DiskError            the disk is full, or refuses to be written
     ├── HoldError            a batch or the canonical tables were held by the gate
     ├── BundleError          a bundle is damaged, foreign or unusable
     ├── StoreError           the live store refuses or cannot be reached
@@ -79,6 +81,14 @@ class ContractError(FootfallError):
 
 class SourceError(FootfallError):
     """Raw data cannot be read."""
+
+
+class DiskError(FootfallError):
+    """The disk is full, or refuses to be written."""
+
+
+class SealError(SourceError):
+    """A sealed file is damaged, or was sealed by a key that is not here."""
 
 
 class HoldError(FootfallError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from footfall.errors import SettingsError
 from footfall.paths import Paths
+from footfall.sealing import Keys, keys_in
 
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
@@ -34,15 +35,17 @@ class Settings:
         api_keys: accepted HTTP keys (FOOTFALL_API_KEYS, comma separated).
         host, port: where the HTTP service listens (FOOTFALL_HOST, FOOTFALL_PORT).
         replay_clock: whether requests may state the moment they are asked at (FOOTFALL_REPLAY_CLOCK=1); for replays only.
+        encryption_keys: keys that seal raw batches, quarantine and backups (FOOTFALL_ENCRYPTION_KEY); the first seals, all open; none: no sealing.
     """
 
     root: Path
     store_url: str
-    pseudonym_key: bytes | None
-    api_keys: tuple[str, ...]
+    pseudonym_key: bytes | None = field(repr=False)
+    api_keys: tuple[str, ...] = field(repr=False)
     host: str
     port: int
     replay_clock: bool
+    encryption_keys: Keys = field(default=(), repr=False)
 
     @property
     def paths(self) -> Paths:
@@ -67,6 +70,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         host=env.get("FOOTFALL_HOST", "127.0.0.1"),
         port=_port(env.get("FOOTFALL_PORT", "3000")),
         replay_clock=env.get("FOOTFALL_REPLAY_CLOCK") == "1",
+        encryption_keys=keys_in(env),
     )
 
 

@@ -5,29 +5,54 @@ This module knows nothing of what the tables mean; `contracts` does.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from footfall.errors import SourceError
+from footfall.errors import DiskError, SourceError
+from footfall.sealing import MAGIC, is_sealed, keys_in, seal, unseal
 
 ROW_GROUP = 131_072
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MAKE_ROOM = "free some space (footfall doctor says how much is left), then run the same again"
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None, *, next_step: str | None = None) -> pa.Table:
-    """Read one Parquet file.
+    """Read one Parquet file, sealed or not.
 
     Every page is held against its checksum, so that a flipped bit is an error and not another value.
 
     Raises:
-        SourceError: there is no such file, or its bytes are no readable Parquet.
+        SourceError: there is no such file, or its bytes are no readable Parquet. A `SealError`, when it is sealed by a key that is not here.
     """
+    with _opening(path, next_step) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+def read_schema(path: Path, *, next_step: str | None = None) -> pa.Schema:
+    """The schema of one Parquet file, sealed or not, with its metadata.
+
+    Raises:
+        SourceError: as in `read_parquet`.
+    """
+    with _opening(path, next_step) as file:
+        return file.schema_arrow
+
+
+@contextlib.contextmanager
+def _opening(path: Path, next_step: str | None) -> Iterator[pq.ParquetFile]:
     try:
+        source = pa.BufferReader(unseal(path.read_bytes(), keys_in(), where=path)) if is_sealed(path) else path
         # One file, no dataset discovery: the folder names above it must not become columns.
-        return pq.ParquetFile(path, page_checksum_verification=True).read(columns=None if columns is None else list(columns))
+        with pq.ParquetFile(source, page_checksum_verification=True) as file:
+            yield file
     except FileNotFoundError as error:
         raise SourceError("table is missing", where=path, expected="a Parquet file", next_step=next_step or "dvc repro") from error
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
@@ -37,32 +62,79 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None, *, next_step:
         ) from error
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
+def write_parquet(path: Path, table: pa.Table, *, sealed: bool = False) -> None:
     """Write `table` to `path` by way of a temporary file; equal tables give equal bytes.
 
-    The file is on disk (fsync) before it gets its name, so that a kill leaves the old file or the new one, never half.
+    Args:
+        path: its file.
+        table: what to write.
+        sealed: these are rows of people that wait or stay on disk: seal them when the environment holds a key.
+
+    Raises:
+        DiskError: the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    # Chunk borders of the table in hand would otherwise show in the bytes.
-    with temporary.open("wb") as file:
-        pq.write_table(table.combine_chunks(), file, compression="zstd", row_group_size=ROW_GROUP, version="2.6", write_page_checksum=True)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+    keys = keys_in() if sealed else ()
+    with replacing(path) as file:
+        sink = io.BytesIO() if keys else file
+        # Chunk borders of the table in hand would otherwise show in the bytes.
+        pq.write_table(table.combine_chunks(), sink, compression="zstd", row_group_size=ROW_GROUP, version="2.6", write_page_checksum=True)
+        if keys:
+            file.write(seal(sink.getvalue(), keys))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file with the same care."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def read_text(path: Path) -> str:
+    """A small text file, sealed or not.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SealError: it is sealed by a key that is not here, or damaged.
+    """
+    data = path.read_bytes()
+    return (unseal(data, keys_in(), where=path) if data.startswith(MAGIC) else data).decode()
+
+
+def write_text(path: Path, text: str, *, sealed: bool = False) -> None:
+    """Write a small text file with the same care; `sealed` as for `write_parquet`."""
+    keys, data = keys_in() if sealed else (), text.encode()
+    with replacing(path) as file:
+        file.write(seal(data, keys) if keys else data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the name `path` at the end of the `with` block.
+
+    It is on disk (fsync) before it gets its name, so that a kill leaves the old file or the new one, never half. A failure leaves nothing.
+
+    Raises:
+        DiskError: the disk is full.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+    with plain_when_full(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def plain_when_full(where: Path) -> Iterator[None]:
+    """Say in plain words what a write to a full disk raises."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskError(
+            "the disk is full", where=where, expected="room for this file", found=os.strerror(error.errno or 0), next_step=_MAKE_ROOM
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:

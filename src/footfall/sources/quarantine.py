@@ -32,7 +32,7 @@ def set_aside(paths: Paths, batch: Batch, bad: pa.Table, verdict: Verdict) -> Pa
     if not bad.num_rows:
         path.unlink(missing_ok=True)
         return None
-    write_parquet(path, bad)
+    write_parquet(path, bad, sealed=True)
     return path
 
 
@@ -86,7 +86,7 @@ def keep_only(paths: Paths, batch_id: str, bad: pa.Table) -> None:
     """Replace the bad rows of one batch by these; without any the batch leaves the quarantine."""
     path = find(paths, batch_id)
     if bad.num_rows:
-        write_parquet(path, bad)
+        write_parquet(path, bad, sealed=True)
     else:
         path.unlink()
 
