@@ -70,7 +70,7 @@ async def _recommend(request: Request, parts: Parts) -> Response:
 async def _events(request: Request, parts: Parts) -> Response:
     body = await read_object(request)
     # a full request takes some 20 ms to check: long enough to keep others waiting
-    check = partial(read_events_request, body, now_us=_now_us(), pseudonymise=parts.pseudonymise)
+    check = partial(read_events_request, body, now_us=_now_us(), pseudonymise=parts.pseudonymise, replay_clock=parts.replay_clock)
     found = await asyncio.get_running_loop().run_in_executor(parts.threads, check) if request_is_large(body) else check()
     if not found.rows:
         parts.measures.count_events(0, 0, len(found.rejected))

@@ -42,7 +42,7 @@ def _schemas(*, replay_clock: bool) -> dict[str, Schema]:
     return {
         "RecommendRequest": _recommend_request(replay_clock=replay_clock),
         "RecommendAnswer": _recommend_answer(),
-        "EventsRequest": _object({"events": {"type": "array", "minItems": 1, "maxItems": MAX_EVENTS, "items": _ref("Event")}}, ("events",)),
+        "EventsRequest": _events_request(replay_clock=replay_clock),
         "Event": _event(),
         "EventsAnswer": _events_answer(),
         "Release": _object(
@@ -66,6 +66,13 @@ def _recommend_request(*, replay_clock: bool) -> Schema:
     if replay_clock:
         fields["at"] = _moment(description="The moment asked at; only services that replay take it")
     return _object(fields, ())
+
+
+def _events_request(*, replay_clock: bool) -> Schema:
+    fields: dict[str, Schema] = {"events": {"type": "array", "minItems": 1, "maxItems": MAX_EVENTS, "items": _ref("Event")}}
+    if replay_clock:
+        fields["at"] = _moment(description="The moment of receipt; only services that replay take it")
+    return _object(fields, ("events",))
 
 
 def _recommend_answer() -> Schema:

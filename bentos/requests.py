@@ -11,16 +11,16 @@ from typing import Any
 from bentos.bodies import describe
 from bentos.fields import INT64, Check, UnfitError, identifier, integer, list_of, moment, number, one_of, pattern, read_fields, text
 from bentos.problems import Problem
-from footfall.contracts import EVENT_TYPES, EVENTS, C
+from footfall.contracts import EVENT_TYPES, EVENTS, LIVE_ORIGIN, C
+from footfall.identifiers import mask, mask_label
 
 MAX_EVENTS = 1000
 MAX_INLINE_EVENTS = 200
 MAX_EXCLUDED = 1000
 MAX_K = 100
 FUTURE_TOLERANCE_US = 48 * 3_600_000_000
-"""How far a client's clock may run ahead of ours."""
+"""How far ahead of ours the clock of a client may run that is heard at all; what the gate takes for true is narrower (`ingest.ahead_minutes`)."""
 
-LIVE_ORIGIN = "http"
 NEED_ITEM = ("view", "cart", "purchase", "review", "return")
 
 _USER, _ITEM = identifier(128), identifier(128)
@@ -46,6 +46,9 @@ EVENT_FIELDS: dict[str, Check] = {
     C.POSITION: integer(1, 10_000),
 }
 """What an event may say: EVENTS without `received_at` and `origin`, which are the service's to say."""
+
+_MASKED: dict[str, Callable[[str], str]] = {C.QUERY: mask, C.TEXT: mask, C.PLACE: mask_label, C.DEVICE: mask_label}
+"""Where people write, and how direct identifiers are taken out of it before anything is kept."""
 
 _INLINE_FIELDS: dict[str, Check] = {C.ITEM_ID: _ITEM, C.EVENT_TYPE: one_of(EVENT_TYPES), C.OCCURRED_AT: moment}
 
@@ -84,22 +87,13 @@ def read_slate_request(body: dict[str, Any], *, now_us: int, pseudonymise: Calla
     """
     try:
         found = read_fields(body, _RECOMMEND_FIELDS)
-        if "at" in found and not replay_clock:
-            raise UnfitError("no field `at`: this service answers for now only", "a moment", "at")
+        at_us = _stated_moment(found, now_us, replay_clock=replay_clock)
     except UnfitError as unfit:
-        raise Problem(
-            400,
-            "invalid",
-            "the request does not fit",
-            where=unfit.field or "body",
-            expected=unfit.expected,
-            found=unfit.found,
-            next_step="see /v1/openapi.json",
-        ) from unfit
+        raise _invalid(unfit.field or "body", unfit.expected, unfit.found) from unfit
     user_id = found.get(C.USER_ID)
     return SlateRequest(
         user_id=None if user_id is None else pseudonymise(user_id),
-        at_us=found.get("at", now_us),
+        at_us=at_us,
         k=found.get("k", 10),
         events=found.get("events", []),
         exclude=found.get("exclude", []),
@@ -119,31 +113,41 @@ class EventsRequest:
     rejected: list[dict[str, Any]]
 
 
-def read_events_request(body: dict[str, Any], *, now_us: int, pseudonymise: Callable[[str], str]) -> EventsRequest:
+def read_events_request(body: dict[str, Any], *, now_us: int, pseudonymise: Callable[[str], str], replay_clock: bool = False) -> EventsRequest:
     """Read the body of POST /v1/events: the good events of a request are kept, the others are named.
 
     Raises:
-        Problem: 400 when `events` is not there, is no list, is empty or too long.
+        Problem: 400 when `events` is not there, is no list, is empty or too long, or another field is there.
     """
     events = body.get("events")
-    unknown = sorted(set(body) - {"events"})
-    if not isinstance(events, list) or not 1 <= len(events) <= MAX_EVENTS or unknown:
-        raise Problem(
-            400,
-            "invalid",
-            "the request does not fit",
-            where="events" if not unknown else "body",
-            expected=f"events, a list of 1 to {MAX_EVENTS}" + (", and no other field" if unknown else ""),
-            found="nothing" if "events" not in body else describe(events) if not unknown else f"{len(unknown)} unknown fields",
-            next_step="see /v1/openapi.json",
-        )
+    unknown = sorted(set(body) - {"events", "at"})
+    if unknown:
+        raise _invalid("body", f"events, a list of 1 to {MAX_EVENTS}, and no other field", f"{len(unknown)} unknown fields")
+    if not isinstance(events, list) or not 1 <= len(events) <= MAX_EVENTS:
+        raise _invalid("events", f"events, a list of 1 to {MAX_EVENTS}", "nothing" if "events" not in body else describe(events))
+    try:
+        received_us = _stated_moment(read_fields({"at": body.get("at")}, {"at": moment}), now_us, replay_clock=replay_clock)
+    except UnfitError as unfit:
+        raise _invalid("at", unfit.expected, unfit.found) from unfit
     rows, rejected = [], []
     for index, event in enumerate(events):
         try:
-            rows.append(_event_row(event, now_us, pseudonymise))
+            rows.append(_event_row(event, received_us, pseudonymise))
         except UnfitError as unfit:
             rejected.append({"index": index, "field": unfit.field or "event", "expected": unfit.expected, "found": unfit.found})
     return EventsRequest(rows, rejected)
+
+
+def _stated_moment(found: dict[str, Any], now_us: int, *, replay_clock: bool) -> int:
+    """The moment that a replay states, else now: what a slate is for, and when events are received."""
+    if "at" in found and not replay_clock:
+        raise UnfitError("no field `at`: this service answers for now only", "a moment", "at")
+    at_us: int = found.get("at", now_us)
+    return at_us
+
+
+def _invalid(where: str, expected: str, found: str) -> Problem:
+    return Problem(400, "invalid", "the request does not fit", where=where, expected=expected, found=found, next_step="see /v1/openapi.json")
 
 
 def _event_row(event: object, now_us: int, pseudonymise: Callable[[str], str]) -> tuple[Any, ...]:
@@ -153,6 +157,7 @@ def _event_row(event: object, now_us: int, pseudonymise: Callable[[str], str]) -
     if found[C.OCCURRED_AT] > now_us + FUTURE_TOLERANCE_US:
         raise UnfitError("at most 48 hours ahead of the service's clock", "a later moment", C.OCCURRED_AT)
     found[C.USER_ID] = pseudonymise(found[C.USER_ID])
+    found |= {name: change(found[name]) for name, change in _MASKED.items() if name in found}
     if C.EVENT_ID not in found:
         # the same event sent twice gets the same id, and is stored once
         canonical = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -120,9 +120,12 @@ class Writer:
     def _take(self) -> tuple[list[tuple[list[Row], Future[Appended]]], list[Row]]:
         events, rows = [], 0
         while self._events and rows < _ROWS_A_COMMIT:
-            events.append(self._events.popleft())
-            rows += len(events[-1][0])
-        self._waiting_events -= rows
+            request = self._events.popleft()
+            self._waiting_events -= len(request[0])
+            # whoever gave up waiting was told to send it again; from here on nobody can, and the outcome can be said
+            if request[1].set_running_or_notify_cancel():
+                events.append(request)
+                rows += len(request[0])
         exposures = [self._exposures.popleft() for _ in range(min(len(self._exposures), _ROWS_A_COMMIT))]
         self._oldest_exposure = time.monotonic() if self._exposures else None
         return events, exposures
@@ -136,6 +139,13 @@ class Writer:
             with self._wake:
                 self._exposures.extendleft(reversed(exposures))
                 self._oldest_exposure = time.monotonic() if self._exposures else None
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever a driver comes up with: without this thread nothing would be stored again
+            # only its class: the words of a driver may quote a row
+            logger.error("a write failed in a way that nobody foresaw (%s); its events are refused, its exposures lost", type(error).__name__)
+            for _, future in events:
+                future.set_exception(StoreError("events could not be written", found=type(error).__name__, next_step="send them again"))
+            self._measures.count_lost_exposures(len(exposures))
             return False
         for (_, future), result in zip(events, appended, strict=True):
             future.set_result(result)

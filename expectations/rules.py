@@ -1,7 +1,8 @@
 """Reading the suites: JSON in Great Expectations' own form, with two words of ours in each rule's `meta`.
 
 `level` is "row" (its failing rows go to quarantine with `reason`) or "batch" (a failure holds the whole batch);
-`needs` names an argument of `judge` without which the rule is not asked. `says` is the rule in words, for receipts.
+`needs` names an argument of `judge` without which the rule is not asked. `alone` keeps its rows out of the share of bad rows:
+they say something of their sender, not of the batch. `says` is the rule in words, for receipts.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Rule:
     says: str
     reason: str | None
     needs: str | None
+    alone: bool = False
 
     @property
     def key(self) -> str:
@@ -68,4 +70,13 @@ def read_suite(contract_name: str, folder: Path = FOLDER) -> Suite:
 
 def _rule(entry: dict[str, Any]) -> Rule:
     meta = entry["meta"]
-    return Rule(entry["type"], entry["kwargs"], entry["severity"], meta["level"], meta["says"], meta.get("reason"), meta.get("needs"))
+    return Rule(
+        entry["type"],
+        entry["kwargs"],
+        entry["severity"],
+        meta["level"],
+        meta["says"],
+        meta.get("reason"),
+        meta.get("needs"),
+        meta.get("alone", False),
+    )

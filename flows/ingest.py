@@ -23,6 +23,7 @@ from footfall import store
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C, Contract
 from footfall.documents import Verdict
 from footfall.errors import HoldError, SourceError
+from footfall.params import load_params
 from footfall.paths import Paths
 from footfall.pseudonyms import read_key
 from footfall.settings import Settings, load_settings
@@ -155,7 +156,8 @@ def land_live(paths: Paths, engine: Engine, until: datetime) -> list[Batch]:
 def judge(paths: Paths, batch: Batch, until: datetime) -> gate.Judgement:
     """Ask the gate about one batch. No retry: the same rows would get the same verdict."""
     known = known_items(paths) if batch.contract == EVENTS.name else None
-    return gate.judge(batch.contract, read_candidate(batch), subject=batch.batch_id, known_items=known, until=until)
+    arrival = load_params(paths.params).ingest
+    return gate.judge(batch.contract, read_candidate(batch), subject=batch.batch_id, known_items=known, until=until, arrival=arrival)
 
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
@@ -230,5 +232,6 @@ def _accepted_last(paths: Paths, contract: Contract, source: str, table: pa.Tabl
     folders = [folder for folder in landing.list_batches(paths, contract.name) if folder.name.startswith(f"{source}-")]
     if not folders:
         return False
+    landing.check_batch(folders[-1])
     before = read_parquet(folders[-1] / landing.ROWS).replace_schema_metadata(None)
     return bool(contract.sort(contract.check(table)).equals(before))

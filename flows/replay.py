@@ -18,6 +18,7 @@ from flows.ingest import INGEST_WAIT_S, Ingested, known_items, pass_gate
 from flows.lease import lease
 from footfall import store
 from footfall.contracts import EVENTS, C
+from footfall.params import load_params
 from footfall.paths import Paths
 from footfall.settings import load_settings
 from footfall.sources import landing, live, quarantine
@@ -53,7 +54,7 @@ def judge_again(paths: Paths, contract: str, batch_id: str) -> gate.Judgement:
     """What the gate says of the rows now. No retry: the same rows would get the same verdict."""
     rows = quarantine.read(paths, batch_id).drop_columns([C.REASON])
     known = known_items(paths) if contract == EVENTS.name else None
-    return gate.judge(contract, rows, subject=batch_id, known_items=known)
+    return gate.judge(contract, rows, subject=batch_id, known_items=known, arrival=load_params(paths.params).ingest)
 
 
 def _accept(paths: Paths, engine: store.Engine, contract: str, batch_id: str, good: pa.Table) -> str:

@@ -59,12 +59,21 @@ class C:
     SHOWN_AT: Final = "shown_at"
     RELEASE: Final = "release"
     ARM: Final = "arm"
+    OTHER_USER_ID: Final = "other_user_id"
+    KIND: Final = "kind"
+    SINCE: Final = "since"
+    STARTS: Final = "starts"
+    ENDS: Final = "ends"
+    ITEMS: Final = "items"
 
 
 EVENT_TYPES: Final = ("search", "impression", "view", "cart", "purchase", "review", "return")
 """Event types in the order of their codes in SEQUENCES: code = position in this tuple."""
 
 PURCHASE: Final = "purchase"
+LIVE_ORIGIN: Final = "http"
+"""Origin of events that came in by HTTP: they alone are exported from the live store to raw batches, once."""
+
 CONSENT_PURPOSES: Final = ("personalise", "analyse", "advertise")
 PERSONALISE: Final = "personalise"
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
@@ -166,6 +175,32 @@ USERS: Final = Contract(
 )
 """Who shops. `attributes` is a JSON object; `consent` a JSON object from purpose to true or false."""
 
+RELATIONS: Final = Contract(
+    "relations",
+    1,
+    _schema(
+        {C.USER_ID: _S, C.OTHER_USER_ID: _S, C.KIND: _S, C.SINCE: TIMESTAMP},
+        {},
+        [C.USER_ID, C.OTHER_USER_ID, C.KIND, C.SINCE],
+    ),
+    key=(C.USER_ID, C.OTHER_USER_ID, C.KIND),
+    order=(C.USER_ID, C.OTHER_USER_ID, C.KIND),
+)
+"""Who belongs to whom: `kind` is "household" or "friend". Either is mutual and has a row in each direction."""
+
+CAMPAIGNS: Final = Contract(
+    "campaigns",
+    1,
+    _schema(
+        {C.CAMPAIGN_ID: _S, C.KIND: _S, C.STARTS: TIMESTAMP, C.ENDS: TIMESTAMP, C.ITEMS: _S},
+        {},
+        [C.CAMPAIGN_ID, C.KIND, C.STARTS, C.ENDS, C.ITEMS],
+    ),
+    key=(C.CAMPAIGN_ID,),
+    order=(C.CAMPAIGN_ID,),
+)
+"""What the shop advertised, with starts <= t < ends. `items` is a JSON array of item ids."""
+
 VOCABULARY: Final = Contract(
     "vocabulary",
     1,
@@ -189,7 +224,7 @@ EXPOSURES: Final = Contract(
 )
 """A slate returned, a row a position (position 1 is the top). Anonymous requests have no user_id."""
 
-CONTRACTS: Final = {contract.name: contract for contract in (EVENTS, CATALOGUE, USERS, VOCABULARY, EXPOSURES)}
+CONTRACTS: Final = {contract.name: contract for contract in (EVENTS, CATALOGUE, USERS, RELATIONS, CAMPAIGNS, VOCABULARY, EXPOSURES)}
 
 
 def event_type_codes(event_types: pa.ChunkedArray | pa.Array) -> pa.Array:

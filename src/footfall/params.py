@@ -28,6 +28,14 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Ingest:
+    """When an event that came in by HTTP is too late, or from the future: the bounds of received_at - occurred_at."""
+
+    lateness_hours: float
+    ahead_minutes: float
+
+
+@dataclass(frozen=True)
 class Split:
     """Labels lie before `as_of`: train | validation | test."""
 
@@ -118,6 +126,7 @@ class Params:
     """The whole of params.yaml."""
 
     data: Data
+    ingest: Ingest
     split: Split
     model: Model
     train: Train

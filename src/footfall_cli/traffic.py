@@ -34,10 +34,11 @@ Step = Callable[["Traffic"], None]
 
 @dataclass(frozen=True)
 class Trip:
-    """One visit of one user: its first moment and its events as the service's JSON."""
+    """One visit of one user: its first and last moment and its events as the service's JSON."""
 
     user_id: str
     at: datetime
+    until: datetime
     events: list[dict[str, Any]]
 
 
@@ -105,15 +106,19 @@ def as_json(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def trips_of(table: pa.Table) -> Iterator[Trip]:
-    """The trips in a table of raw events, by moment, then session: rows of one session of one user are one trip."""
+    """The trips in a table of raw events, by moment, then session: rows of one session of one user are one trip.
+
+    Events without a session are trips of their own: they may lie months apart, and what is sent together is received together.
+    """
     at = C.OCCURRED_AT
     table = table.sort_by([(name, "ascending") for name in (C.USER_ID, C.SESSION_ID, at, C.EVENT_ID)])
     rows, found, start = as_json(table), [], 0
-    keys = list(zip(table.column(C.USER_ID).to_pylist(), table.column(C.SESSION_ID).to_pylist(), strict=True))
     moments = table.column(at).to_pylist()
+    sessions = [session or moment for session, moment in zip(table.column(C.SESSION_ID).to_pylist(), moments, strict=True)]
+    keys = list(zip(table.column(C.USER_ID).to_pylist(), sessions, strict=True))
     for end in range(1, len(keys) + 1):
         if end == len(keys) or keys[end] != keys[start]:
-            found.append((moments[start], str(keys[start][1]), Trip(keys[start][0], moments[start], rows[start:end])))
+            found.append((moments[start], str(keys[start][1]), Trip(keys[start][0], moments[start], moments[end - 1], rows[start:end])))
             start = end
     found.sort(key=lambda each: (each[0], each[1], each[2].user_id))
     return (trip for _, _, trip in found)
@@ -179,7 +184,7 @@ async def replay(
     async def work(queue: asyncio.Queue[Trip | None], session: aiohttp.ClientSession) -> None:
         while (trip := await queue.get()) is not None:
             await _slate(session, {"user_id": trip.user_id, "k": k, "at": trip.at.isoformat()}, traffic)
-            if answer := await _post(session, REPORT, {"events": trip.events}, traffic):
+            if answer := await _post(session, REPORT, {"events": trip.events, "at": trip.until.isoformat()}, traffic):
                 traffic.accepted += int(answer.get("accepted", 0))
                 traffic.duplicates += _count(answer.get("duplicates"))
                 traffic.rejected += _count(answer.get("rejected"))

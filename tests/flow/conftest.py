@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -63,7 +64,8 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def root(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty root that flows of this process work in."""
+def root(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: Path) -> Path:
+    """A root with nothing but this project's params that flows of this process work in."""
+    shutil.copy(checkout / "params.yaml", tmp_path)
     monkeypatch.setenv("FOOTFALL_ROOT", str(tmp_path))
     return tmp_path

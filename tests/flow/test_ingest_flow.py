@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,21 @@ def test_live_events_are_exported_once_and_their_bad_rows_leave_histories(root: 
     assert ingest(until=until)["batches"] == []
     assert events.withdrawn(engine) == {"unknown_item": 1}
     assert events.window(engine, NOVEMBER, until).num_rows == 20
+    engine.dispose()
+
+
+def test_events_that_come_too_late_go_to_quarantine_and_leave_histories(root: Path, shop: TwoItems) -> None:
+    ingest(source="two_items", until=NOVEMBER)
+    engine = open_store(f"sqlite:///{Paths(root).store}")
+    at, until = datetime(2017, 11, 2, tzinfo=UTC), datetime(2017, 11, 9, tzinfo=UTC)
+    delays = {"in time": 0, "late": 72, "too late": 73, "from the future": -2}
+    rows = [_event(name, at, origin="http", received_at=at + timedelta(hours=hours)) for name, hours in delays.items()]
+    events.append(engine, pa.Table.from_pylist(rows, EVENTS.schema))
+    done = ingest(until=until)
+    assert (done["rows"], done["quarantined"]) == ({"events": 2}, {"from_the_future": 1, "too_late": 1})
+    assert events.window(engine, NOVEMBER, until).column(C.EVENT_ID).to_pylist() == ["in time", "late"]
+    assert events.withdrawn(engine) == done["quarantined"]
+    assert replay("live-2017-11-02")["accepted"] == 0  # nothing has changed since
     engine.dispose()
 
 

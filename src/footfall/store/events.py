@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from footfall.contracts import EVENTS, C
+from footfall.contracts import EVENTS, LIVE_ORIGIN, C
 from footfall.store.engine import reading, writing
 from footfall.store.exports import claim_export, mark_exported
 from footfall.store.moments import from_us, to_us
@@ -39,9 +39,6 @@ __all__ = [
     "withdraw",
     "withdrawn",
 ]
-
-LIVE_ORIGIN = "http"
-"""Origin of events that came in by HTTP: they alone are exported to raw batches, once."""
 
 _APPEND_ID, _EXPORT = "append_id", "export_batch"
 _IN_LIST = 500

@@ -185,6 +185,28 @@ def test_a_service_for_now_does_not_take_a_moment(start: Callable[..., Service])
     service = start(replay_clock=False)
     assert recommend(service).json["where"] == "at"
     assert ask(service.app, "POST", "/v1/recommend", {}).status == 200
+    refused = ask(service.app, "POST", "/v1/events", {"events": [bought("a")], "at": AT})
+    assert (refused.status, refused.json["where"]) == (400, "at")
+
+
+def test_a_replay_says_when_its_events_are_received(service: Service) -> None:
+    assert ask(service.app, "POST", "/v1/events", {"events": [bought("a")], "at": AT}).json["accepted"] == 1
+    assert events.window(service.engine, NOON - timedelta(7), NOON).column(C.RECEIVED_AT).to_pylist() == [NOON]
+    assert ask(service.app, "POST", "/v1/events", {"events": [bought("a")], "at": "noon"}).json["where"] == "at"
+
+
+def test_of_two_events_with_one_id_the_first_is_kept(service: Service) -> None:
+    assert post_events(service, bought("c", event_id="own"), bought("d", event_id="own")).json == {"accepted": 1, "duplicates": 1, "rejected": []}
+    assert post_events(service, bought("e", event_id="own", user="bob")).json["duplicates"] == 1
+    assert events.window(service.engine, NOON - timedelta(7), NOON).column(C.ITEM_ID).to_pylist() == ["c"]
+
+
+def test_a_request_takes_a_thousand_events_and_no_more(service: Service) -> None:
+    rows = [bought("c", event_id=f"e{number}") for number in range(1001)]
+    assert post_events(service, *rows[:1000]).json == {"accepted": 1000, "duplicates": 0, "rejected": []}
+    refused = post_events(service, *rows)
+    assert (refused.status, refused.json["expected"]) == (400, "events, a list of 1 to 1000")
+    assert events.count(service.engine) == 1000
 
 
 def test_events_from_the_future_are_rejected(service: Service) -> None:

@@ -40,7 +40,9 @@ def test_the_page_served_is_the_document_and_names_every_path(service: Service) 
 
 
 def test_only_a_service_that_replays_offers_a_moment() -> None:
-    assert "at" not in document()["components"]["schemas"]["RecommendRequest"]["properties"]
+    for name in ("RecommendRequest", "EventsRequest"):
+        assert "at" not in document()["components"]["schemas"][name]["properties"]
+        assert "at" in document(replay_clock=True)["components"]["schemas"][name]["properties"]
 
 
 @pytest.mark.parametrize("body", [body for body in BAD_SLATE_REQUESTS if body not in BEYOND_SCHEMA])

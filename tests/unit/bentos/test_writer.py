@@ -95,6 +95,42 @@ def test_more_events_than_may_wait_are_refused(store: LiveStore, monkeypatch: py
     writer.close()
 
 
+def test_who_gave_up_waiting_stops_neither_the_writer_nor_the_others(store: LiveStore, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold, first = threading.Event(), threading.Event()
+    real = writer_module.write_together
+
+    def slow(engine: Any, appends: Any, shown: Any) -> Any:
+        first.set()
+        assert hold.wait(10)
+        return real(engine, appends, shown)
+
+    monkeypatch.setattr(writer_module, "write_together", slow)
+    writer = Writer(store, Measures(CollectorRegistry()))
+    under_way = writer.append_events(event_rows("a"))
+    assert first.wait(10)
+    given_up, other = writer.append_events(event_rows("b")), writer.append_events(event_rows("c"))
+    assert (under_way.cancel(), given_up.cancel()) == (False, True)
+    hold.set()
+    assert other.result(10).accepted == under_way.result(10).accepted == 1
+    assert writer.append_events(event_rows("d")).result(10).accepted == 1
+    writer.close()
+    assert stored(url)[0] == 3  # "b" was never stored: its client will send it again
+
+
+def test_a_fault_that_nobody_foresaw_fails_its_events_and_stops_no_later_ones(store: LiveStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: object) -> None:
+        raise OverflowError("ann@example.org does not fit")
+
+    writer = Writer(store, Measures(CollectorRegistry()))
+    with monkeypatch.context() as patch:
+        patch.setattr(writer_module, "write_together", odd)
+        with pytest.raises(StoreError, match="OverflowError") as caught:
+            writer.append_events(event_rows("a")).result(10)
+    assert "ann" not in str(caught.value)
+    assert writer.append_events(event_rows("a")).result(10).accepted == 1
+    writer.close()
+
+
 def test_while_the_store_is_away_events_fail_and_slates_wait(store: LiveStore, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
         raise StoreError("gone")

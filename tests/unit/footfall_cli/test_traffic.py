@@ -14,7 +14,7 @@ from footfall_cli.traffic import Traffic, as_json, replay, steady, trips_of
 NOON = datetime(2017, 11, 1, 12, tzinfo=UTC)
 
 
-def events(*rows: tuple[str, str, str, int, int]) -> pa.Table:
+def events(*rows: tuple[str, str, str | None, int, int]) -> pa.Table:
     """EVENTS rows from (event id, user, session, minutes after noon, quantity)."""
     names = (C.EVENT_ID, C.USER_ID, C.SESSION_ID, C.OCCURRED_AT, C.QUANTITY)
     fixed = {C.EVENT_TYPE: "purchase", C.RECEIVED_AT: NOON, C.ORIGIN: "shop", C.ITEM_ID: "i1"}
@@ -51,6 +51,11 @@ def test_a_trip_is_all_rows_of_one_session_of_one_user_and_trips_go_by_time() ->
     assert trips[0].at == NOON + timedelta(minutes=5)
 
 
+def test_events_without_a_session_are_trips_of_their_own_because_they_may_lie_months_apart() -> None:
+    trips = list(trips_of(events(("x", "ann", None, 0, 1), ("y", "ann", None, 90 * 24 * 60, 1))))
+    assert [[event[C.EVENT_ID] for event in trip.events] for trip in trips] == [["x"], ["y"]]
+
+
 def test_rows_that_the_gate_will_refuse_are_sent_like_any_other() -> None:
     assert [event[C.QUANTITY] for event in as_json(events(("x", "ann", "s", 0, 0), ("y", "ann", "s", 0, -3)))] == [0, -3]
 
@@ -68,6 +73,7 @@ def test_a_replay_asks_for_a_slate_before_it_sends_the_trip_and_keeps_each_users
         if request.path == "/v1/recommend":
             seen.append((body["user_id"], body["at"]))
             return web.json_response({"release": "r1", "degraded": None, "items": []})
+        assert body["at"] == body["events"][-1][C.OCCURRED_AT]  # received when the trip ends, and not years later
         seen.append((body["events"][0][C.USER_ID], "events"))
         return web.json_response({"accepted": len(body["events"]), "duplicates": [], "rejected": []})
 
