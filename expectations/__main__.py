@@ -15,6 +15,7 @@ from expectations.gate import HOLD, PASS, judge
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C
 from footfall.documents import Verdict
 from footfall.errors import FootfallError, HoldError
+from footfall.manifest import CACHE, check_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.tables import read_parquet, write_text
@@ -28,6 +29,7 @@ def validate(paths: Paths, params: Params) -> list[Verdict]:
     Raises:
         SourceError: a table cannot be read.
     """
+    check_manifest(paths.tables, next_step=f"{CACHE}, or dvc repro --force events")
     tables = {
         contract.name: read_parquet(paths.tables / f"{contract.name}.parquet", next_step="dvc repro events")
         for contract in (CATALOGUE, USERS, EVENTS)

@@ -32,6 +32,7 @@ from footfall.bundle import open_bundle
 from footfall.contracts import CATALOGUE
 from footfall.documents import Review
 from footfall.errors import ReleaseError, ServiceError
+from footfall.manifest import CACHE, check_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.settings import load_settings
@@ -111,6 +112,7 @@ def read_windows(engine: Engine, paths: Paths, spans: Spans) -> tuple[pa.Table, 
     """Reference and current events, the catalogue, and the slates shown in both windows."""
     reference, current = (event_store.window(engine, *span) for span in (spans.reference, spans.current))
     shown = pa.concat_tables([exposures.window(engine, *span) for span in (spans.reference, spans.current)])
+    check_manifest(paths.tables, [f"{CATALOGUE.name}.parquet"], next_step=f"{CACHE}, or dvc repro --force events")
     catalogue = CATALOGUE.check(read_parquet(paths.tables / f"{CATALOGUE.name}.parquet", next_step="dvc repro"))
     return reference, current, catalogue, shown
 

@@ -150,7 +150,7 @@ def keep(paths: Paths, decision: Decision) -> None:
 
 
 def _manifest_as_of(bundle: Path) -> datetime:
-    from footfall.bundle import MANIFEST
+    from footfall.manifest import MANIFEST
 
     try:
         manifest = Manifest.from_json((bundle / MANIFEST).read_text(encoding="utf-8"), where=bundle / MANIFEST)

@@ -25,13 +25,15 @@ from footfall.contracts import VOCABULARY, C
 from footfall.core.sequences import Sequences
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import SourceError
-from footfall.tables import read_parquet, write_parquet, write_text
+from footfall.manifest import CACHE
+from footfall.tables import read_parquet, replacing, write_parquet, write_text
 
 ARRAYS = {"item_index": np.int32, "event_type": np.int8, "occurred_at": np.int64, "offsets": np.int64}
 USER = "user"
 """Column of the targets tables: a user's position in `Sequences`."""
 WINDOWS = ("validation", "test")
-_REMAKE = "dvc repro sequences"
+REMAKE = f"{CACHE}, or dvc repro --force sequences"
+"""What mends a damaged array."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ class Targets:
 
 def write_sequences(folder: Path, sequences: Sequences) -> None:
     """Write the four arrays."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, kind in ARRAYS.items():
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(getattr(sequences, name), dtype=kind), allow_pickle=False)
+        with replacing(folder / f"{name}.npy") as file:
+            np.save(file, np.ascontiguousarray(getattr(sequences, name), dtype=kind), allow_pickle=False)
 
 
 def read_sequences(folder: Path) -> Sequences:
@@ -88,21 +90,21 @@ def read_sequences(folder: Path) -> Sequences:
     try:
         return Sequences(**arrays)
     except (ValueError, IndexError) as error:
-        raise SourceError("sequence arrays do not fit each other", where=folder, found=str(error), next_step=_REMAKE) from error
+        raise SourceError("sequence arrays do not fit each other", where=folder, found=str(error), next_step=REMAKE) from error
 
 
 def _read_array(path: Path, kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
     try:
         array: npt.NDArray[np.generic] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise SourceError("array cannot be read", where=path, expected="a whole .npy file", found=type(error).__name__, next_step=_REMAKE) from error
+        raise SourceError("array cannot be read", where=path, expected="a whole .npy file", found=type(error).__name__, next_step=REMAKE) from error
     if array.dtype != kind or array.ndim != 1:
         raise SourceError(
             "array has another form",
             where=path,
             expected=f"one-dimensional {kind}",
             found=f"{array.ndim}-dimensional {array.dtype}",
-            next_step=_REMAKE,
+            next_step=REMAKE,
         )
     return array
 
@@ -121,10 +123,10 @@ def read_vocabulary(folder: Path) -> Vocabulary:
         SourceError: no readable file, or indices that are not 1, 2, 3 ...
     """
     path = folder / "vocabulary.parquet"
-    table = VOCABULARY.check(read_parquet(path, next_step=_REMAKE), where=path)
+    table = VOCABULARY.check(read_parquet(path, next_step=REMAKE), where=path)
     index = table.column(C.ITEM_INDEX).to_numpy()
     if not np.array_equal(index, np.arange(1, len(index) + 1)):
-        raise SourceError("vocabulary has gaps", where=path, expected=f"item_index 1 to {len(index)}", next_step=_REMAKE)
+        raise SourceError("vocabulary has gaps", where=path, expected=f"item_index 1 to {len(index)}", next_step=REMAKE)
     return Vocabulary(tuple(table.column(C.ITEM_ID).to_pylist()))
 
 
@@ -135,7 +137,7 @@ def write_users(folder: Path, user_ids: pa.Array) -> None:
 
 def read_users(folder: Path) -> list[str]:
     """User ids (pseudonyms) in the order of their positions."""
-    ids: list[str] = read_parquet(folder / "users.parquet", next_step=_REMAKE).column(C.USER_ID).to_pylist()
+    ids: list[str] = read_parquet(folder / "users.parquet", next_step=REMAKE).column(C.USER_ID).to_pylist()
     return ids
 
 
@@ -156,7 +158,7 @@ def read_split(folder: Path) -> Split:
         moments = json.loads(path.read_text(encoding="utf-8"))
         return Split(**{name: int(moments[name]["us"]) for name in ("train_end", "test_start", "as_of")})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError("split cannot be read", where=path, found=type(error).__name__, next_step=_REMAKE) from error
+        raise SourceError("split cannot be read", where=path, found=type(error).__name__, next_step=REMAKE) from error
 
 
 def _iso(moment_us: int) -> str:
@@ -174,7 +176,7 @@ def read_targets(folder: Path, window: str) -> Targets:
     Raises:
         SourceError: no readable file.
     """
-    table = read_parquet(folder / f"targets_{window}.parquet", (USER, C.ITEM_INDEX), next_step=_REMAKE)
+    table = read_parquet(folder / f"targets_{window}.parquet", (USER, C.ITEM_INDEX), next_step=REMAKE)
     users, counts = np.unique(table.column(USER).to_numpy(), return_counts=True)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Targets(users.astype(np.int64), table.column(C.ITEM_INDEX).to_numpy().astype(np.int32), offsets)

@@ -13,7 +13,6 @@ A bundle is verified whole before anything of it is used, and what was hashed is
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
@@ -34,9 +33,9 @@ from footfall.core.metrics import Float64
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Document, Manifest
 from footfall.errors import BundleError, ContractError
-from footfall.tables import sync_folder, write_text
+from footfall.manifest import MANIFEST, digest_of, file_digest
+from footfall.tables import replacing, sync_folder, write_text
 
-MANIFEST = "manifest.json"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 VOCABULARY_FILE = "vocabulary.parquet"
@@ -108,6 +107,9 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
         vocabulary: vocabulary.parquet.
         content: the arrays and weights learnt for it.
         facts: the manifest's own fields: inputs, as_of, train_end, validation_end, params.
+
+    Raises:
+        DiskError: the disk is full; what stood there stands there still.
     """
     from safetensors.numpy import save
 
@@ -120,13 +122,18 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
         "neighbours": np.ascontiguousarray(content.item_to_item.neighbours, np.int32),
         "similarities": np.ascontiguousarray(content.item_to_item.similarities, np.float32),
     }
-    (partial / CONFIG).write_bytes((weights / CONFIG).read_bytes())
-    (partial / WEIGHTS).write_bytes((weights / WEIGHTS).read_bytes())
-    (partial / VOCABULARY_FILE).write_bytes(vocabulary.read_bytes())
-    (partial / BASELINES).write_bytes(save(arrays))
-    write_text(partial / FUSION, content.fusion.to_json())
-    files = {name: hashlib.sha256((partial / name).read_bytes()).hexdigest() for name in FILES}
-    write_text(partial / MANIFEST, Manifest(files=files, contracts=_SPOKEN, **facts).to_json())
+    try:
+        for name, source in ((CONFIG, weights / CONFIG), (WEIGHTS, weights / WEIGHTS), (VOCABULARY_FILE, vocabulary)):
+            with replacing(partial / name) as file:
+                file.write(source.read_bytes())
+        with replacing(partial / BASELINES) as file:
+            file.write(save(arrays))
+        write_text(partial / FUSION, content.fusion.to_json())
+        files = {name: file_digest(partial / name) for name in FILES}
+        write_text(partial / MANIFEST, Manifest(files=files, contracts=_SPOKEN, **facts).to_json())
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
@@ -141,7 +148,7 @@ def bundle_digest(folder: Path) -> str:
         BundleError: there is no manifest.
     """
     try:
-        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+        return file_digest(folder / MANIFEST)
     except OSError as error:
         raise _fault("no bundle here", folder, expected=f"a folder with {MANIFEST}", found=type(error).__name__) from error
 
@@ -204,7 +211,7 @@ def _verified_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
         if path.is_symlink() or not path.is_file():
             raise _fault("bundle holds a link", path, expected="plain files")
         raw[name] = path.read_bytes()
-        found = hashlib.sha256(raw[name]).hexdigest()
+        found = digest_of(raw[name])
         if found != digest:
             raise _fault("bundle file is damaged", path, expected=f"sha256 {digest}", found=f"sha256 {found}")
     return raw

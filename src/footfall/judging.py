@@ -31,6 +31,7 @@ from footfall.errors import BundleError
 from footfall.frames.engine import frame, run
 from footfall.frames.events import interactions, without_users
 from footfall.frames.sequences import first_basket_targets
+from footfall.manifest import CACHE, check_manifest
 from footfall.params import Evaluate, Params
 from footfall.recommender import FUSED, History, Recommender
 from footfall.tables import read_parquet
@@ -105,6 +106,7 @@ def judge(champion: Path | None, challenger: Path, tables: Path, params: Params)
 def read_labels(tables: Path, params: Params, vocabulary: Vocabulary) -> Labels:
     """The labels of the window, by the same expressions as stage `sequences`: users who refuse to be personalised for are left out."""
     start, end = (round(moment.timestamp() * 1_000_000) for moment in (params.test_start, params.data.as_of))
+    check_manifest(tables, next_step=f"{CACHE}, or dvc repro --force events")
     events = _read(tables, EVENTS, _COLUMNS)
     refusing = refusing_users(_read(tables, USERS, (C.USER_ID, C.CONSENT)), PERSONALISE)
     bought = interactions(without_users(frame(events), frame(refusing)), frame(_read(tables, CATALOGUE, (C.ITEM_ID, C.RECOMMENDABLE))))

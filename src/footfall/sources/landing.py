@@ -1,12 +1,12 @@
 """Landing: where raw batches wait for the gate, and where the gate's word puts them.
 
     .footfall/landing/<contract>/<batch_id>/rows.parquet              candidate: written, not yet judged
-    data/raw/<contract>/<batch_id>/{rows.parquet,receipt.json}        accepted: immutable
-    data/quarantine/held/<contract>/<batch_id>/{rows.parquet,receipt.json}   the whole batch, held
+    data/raw/<contract>/<batch_id>/{rows.parquet,receipt.json,manifest.json}        accepted: immutable
+    data/quarantine/held/<contract>/<batch_id>/{rows.parquet,receipt.json,manifest.json}   the whole batch, held
 
 Every move is a rename, so a kill at any moment leaves a batch either candidate or at its end; doing it again ends the same.
 Each file remembers the digest of the batch as it was landed (Parquet metadata), so landing a batch twice is seen.
-The receipt is the gate's VERDICT and holds no clock.
+The receipt is the gate's VERDICT and holds no clock. The manifest holds the sha256 of both, and whoever reads a batch checks it first.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from footfall.contracts import CONTRACTS, C, Contract
+from footfall.contracts import CONTRACTS, EVENTS, USERS, C, Contract
 from footfall.documents import Verdict
 from footfall.errors import SourceError
 from footfall.paths import Paths
-from footfall.tables import read_parquet, sync_folder, write_parquet, write_text
+from footfall.tables import read_parquet, read_schema, sync_folder, write_parquet, write_text
 
 ROWS, RECEIPT = "rows.parquet", "receipt.json"
 _DIGEST = b"footfall.landed"
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+RESTORE = f"{CACHE}, or delete the batch folder and run footfall ingest again"
+"""What mends a damaged batch."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def land(paths: Paths, contract_name: str, batch_id: str, table: pa.Table, *, or
             expected="the same rows, or a batch id of its own",
             next_step="land it as another batch",
         )
-    write_parquet(path / ROWS, _with_digest(table, digest))
+    write_parquet(path / ROWS, _with_digest(table, digest), sealed=True)
     return batch
 
 
@@ -103,8 +105,13 @@ def _publish(batch: Batch, rows: pa.Table, verdict: Verdict, final: Path) -> Non
     shutil.rmtree(made, ignore_errors=True)
     contract = _contract(batch.contract)
     digest = _landed_digest(batch.path / ROWS)
-    write_parquet(made / ROWS, _with_digest(contract.sort(contract.check(rows, where=f"batch {batch.batch_id}")), digest))
-    write_text(made / RECEIPT, verdict.to_json())
+    try:
+        write_parquet(made / ROWS, _with_digest(contract.sort(contract.check(rows, where=f"batch {batch.batch_id}")), digest), sealed=True)
+        write_text(made / RECEIPT, verdict.to_json())
+        write_manifest(made)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
     final.parent.mkdir(parents=True, exist_ok=True)
     made.rename(final)
     sync_folder(final.parent)
@@ -125,17 +132,41 @@ def list_held(paths: Paths) -> list[Verdict]:
 def read_receipt(folder: Path) -> Verdict:
     """The receipt of an accepted or held batch."""
     path = folder / RECEIPT
-    try:
-        return Verdict.from_json(path.read_text(encoding="utf-8"), where=path)
-    except FileNotFoundError as error:
-        raise SourceError("batch has no receipt", where=path, next_step="dvc checkout data/raw") from error
+    if not path.exists():
+        raise SourceError("batch has no receipt", where=path, next_step=RESTORE)
+    check_batch(folder, [RECEIPT])
+    return Verdict.from_json(path.read_text(encoding="utf-8"), where=path)
+
+
+def check_batch(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Hold a batch's files (default: all of them) against its manifest, before any of them is used.
+
+    A batch that was accepted before manifests existed has none and passes; the next ingest gives it one (`complete`).
+
+    Raises:
+        SourceError: a file is missing, unexpected, or not what was accepted.
+    """
+    if (folder / MANIFEST).exists() or {path.name for path in folder.iterdir()} != {ROWS, RECEIPT}:
+        check_manifest(folder, names, next_step=RESTORE)
+
+
+def complete(paths: Paths) -> list[Path]:
+    """Give every accepted batch from before manifests its own, once its rows (by their page checksums) and its receipt have been read whole."""
+    done = []
+    for folder in sorted(path.parent for path in paths.raw.glob(f"*/*/{ROWS}") if not (path.parent / MANIFEST).exists()):
+        read_receipt(folder)
+        read_parquet(folder / ROWS, next_step=RESTORE)
+        write_manifest(folder)
+        done.append(folder)
+    return done
 
 
 def known_items(paths: Paths) -> list[str]:
     """Ids of all items in the accepted catalogue batches, sorted: what the gate holds events against."""
     items: set[str] = set()
     for folder in list_batches(paths, "catalogue"):
-        items.update(read_parquet(folder / ROWS, (C.ITEM_ID,), next_step="dvc checkout data/raw").column(C.ITEM_ID).to_pylist())
+        check_batch(folder)
+        items.update(read_parquet(folder / ROWS, (C.ITEM_ID,), next_step=RESTORE).column(C.ITEM_ID).to_pylist())
     return sorted(items)
 
 
@@ -162,10 +193,7 @@ def _with_digest(table: pa.Table, digest: str) -> pa.Table:
 
 
 def _landed_digest(path: Path) -> str:
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError("Parquet file cannot be read", where=path, found=str(error).splitlines()[0], next_step="dvc checkout data/raw") from error
+    metadata = read_schema(path, next_step=RESTORE).metadata or {}
     digest: bytes = metadata.get(_DIGEST, b"")
     return digest.decode()
 

@@ -9,7 +9,6 @@ validation labels, from histories before them. Popularity counts the days before
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import sys
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from footfall.core.fusion import COMPONENTS, Choice, Grid, Pool, choose_weights,
 from footfall.core.parts import PartReader, Scorer
 from footfall.core.sequences import Sequences
 from footfall.errors import FootfallError, SourceError
+from footfall.manifest import CACHE, check_manifest, read_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
@@ -39,6 +39,8 @@ def make_bundle(paths: Paths, params: Params) -> str:
     Raises:
         SourceError: weights or sequences are missing or damaged, or nobody bought anything in the validation window.
     """
+    check_manifest(paths.sequences, next_step=arrays.REMAKE)
+    check_manifest(paths.weights, next_step=f"{CACHE}, or dvc repro --force train")
     split = arrays.read_split(paths.sequences)
     sequences = arrays.read_sequences(paths.sequences)
     items = len(arrays.read_vocabulary(paths.sequences))
@@ -100,9 +102,9 @@ def _open_scorer(weights: Path) -> Scorer:
 
 
 def _digests(paths: Paths) -> dict[str, str]:
-    """sha256 of every input file, by its path below data/."""
-    files = sorted(path for folder in (paths.sequences, paths.weights) for path in folder.iterdir() if path.is_file())
-    return {f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    """sha256 of every input file, by its path below data/: what the manifests say, which were checked before anything was read."""
+    manifests = {folder: read_manifest(folder, next_step=CACHE) for folder in (paths.sequences, paths.weights)}
+    return {f"{folder.name}/{name}": digest for folder, files in manifests.items() for name, digest in files.items()}
 
 
 def _iso(moment_us: int) -> str:

@@ -20,6 +20,7 @@ from footfall.core.sequences import Sequences
 from footfall.core.slices import slice_users
 from footfall.documents import Metrics
 from footfall.errors import BundleError, FootfallError, SourceError
+from footfall.manifest import check_manifest
 from footfall.params import Evaluate, Params, load_params
 from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL, POLICIES, Recommender
@@ -36,6 +37,7 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
         BundleError: the bundle is damaged, or was made at another `as_of` than the sequences.
         SourceError: the sequences cannot be read, or nobody bought anything in the test window.
     """
+    check_manifest(paths.sequences, next_step=arrays.REMAKE)
     split = arrays.read_split(paths.sequences)
     targets = arrays.read_targets(paths.sequences, "test")
     if not len(targets):

@@ -15,13 +15,13 @@ from footfall.contracts import CATALOGUE, EVENTS, USERS, C, Contract
 from footfall.errors import FootfallError, SourceError
 from footfall.frames.engine import frame, run
 from footfall.frames.events import canonical_events
+from footfall.manifest import write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
-from footfall.sources.landing import ROWS, list_batches
+from footfall.sources.landing import RESTORE, ROWS, check_batch, list_batches
 from footfall.tables import read_parquet, write_parquet
 
 _ROW = "row"
-_RESTORE = "dvc checkout data/raw, or delete the batch folder and run footfall ingest again"
 
 
 def make_tables(paths: Paths, params: Params) -> None:
@@ -38,6 +38,7 @@ def make_tables(paths: Paths, params: Params) -> None:
     users = users.filter(pc.less(users.column(C.FIRST_SEEN_AT), pa.scalar(params.data.as_of, users.schema.field(C.FIRST_SEEN_AT).type)))
     for contract, table in ((EVENTS, events), (CATALOGUE, catalogue), (USERS, users)):
         write_parquet(paths.tables / f"{contract.name}.parquet", table)
+    write_manifest(paths.tables)
 
 
 def clean(raw: pa.Table, as_of: int) -> pa.Table:
@@ -58,7 +59,8 @@ def read_raw(paths: Paths, contract: Contract) -> list[pa.Table]:
         raise SourceError("no accepted batch", where=paths.raw / contract.name, expected="at least one batch", next_step="footfall ingest")
     tables = []
     for folder in folders:
-        table = read_parquet(folder / ROWS, next_step=_RESTORE)
+        check_batch(folder)
+        table = read_parquet(folder / ROWS, next_step=RESTORE)
         tables.append(contract.check(table.replace_schema_metadata(None), where=folder / ROWS))
     return tables
 

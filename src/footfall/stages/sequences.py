@@ -19,6 +19,7 @@ from footfall.errors import FootfallError, SourceError
 from footfall.frames import sequences as frames
 from footfall.frames.engine import frame, run
 from footfall.frames.events import interactions, without_users
+from footfall.manifest import CACHE, check_manifest, write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.tables import read_parquet
@@ -32,6 +33,7 @@ def make_sequences(paths: Paths, params: Params) -> None:
     Raises:
         SourceError: a canonical table cannot be read, or nothing is left to learn from.
     """
+    check_manifest(paths.tables, next_step=f"{CACHE}, or dvc repro --force events")
     split = arrays.Split(*(round(moment.timestamp() * 1_000_000) for moment in (params.train_end, params.test_start, params.data.as_of)))
     refusing = frame(refusing_users(_read(paths, USERS, (C.USER_ID, C.CONSENT)), PERSONALISE))
     events = without_users(frame(_read(paths, EVENTS, _NEEDED)), refusing)
@@ -53,6 +55,7 @@ def make_sequences(paths: Paths, params: Params) -> None:
     for window, end in (("validation", split.test_start), ("test", split.as_of)):
         targets = run(frames.first_basket_targets(bought, frame(known), split.start(window), end))
         arrays.write_targets(folder, window, to_targets(targets, users))
+    write_manifest(folder)
 
 
 def to_sequences(rows: pa.Table) -> tuple[pa.Array, Sequences]:

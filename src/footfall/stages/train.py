@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -18,14 +17,15 @@ from typing import Any
 
 from safetensors.numpy import save
 
-from footfall.arrays import read_sequences, read_split, read_vocabulary
+from footfall.arrays import REMAKE, read_sequences, read_split, read_vocabulary
 from footfall.contracts import EVENT_TYPES
 from footfall.errors import FootfallError
+from footfall.manifest import check_manifest, write_manifest
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.trainer import Trained, train
 from footfall.params import Params, load_params
 from footfall.paths import Paths
-from footfall.tables import sync_folder, write_text
+from footfall.tables import replacing, write_text
 
 CURVE_STEPS = 100
 """Steps a point of the learning curve."""
@@ -82,6 +82,7 @@ def make_weights(paths: Paths, params: Params) -> None:
     Raises:
         SourceError: the arrays cannot be read, or hold nothing to learn from.
     """
+    check_manifest(paths.sequences, next_step=REMAKE)
     sequences, split = read_sequences(paths.sequences), read_split(paths.sequences)
     config = SequenceConfig(
         items=len(read_vocabulary(paths.sequences)),
@@ -125,15 +126,10 @@ def report(trained: Trained, params: Params) -> dict[str, Any]:
 def write_weights(folder: Path, model: SequenceModel) -> None:
     """Write a model as `from_pretrained` reads it; each file is on disk before it gets its name, and equal models give equal bytes."""
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".model.safetensors.tmp"
-    with temporary.open("wb") as file:
+    with replacing(folder / "model.safetensors") as file:
         file.write(save(arrays, metadata={"format": "pt"}))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / "model.safetensors")
-    sync_folder(folder)
     write_text(folder / "config.json", model.config.to_json_string(use_diff=False))
+    write_manifest(folder)
 
 
 def main() -> int:

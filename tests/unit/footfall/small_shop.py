@@ -20,6 +20,7 @@ from footfall.bundle import Content, Fusion, write_bundle
 from footfall.contracts import CATALOGUE, EVENTS, USERS
 from footfall.core.baselines import ItemToItem
 from footfall.core.sequences import Sequences
+from footfall.manifest import write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
@@ -94,12 +95,14 @@ def write_tables(folder: Path, seed: int = 1) -> None:
     consent = [json.dumps({"personalise": user != USER_IDS[-1]}) for user in USER_IDS]
     users = {"user_id": USER_IDS, "attributes": ["{}"] * 60, "consent": consent, "first_seen_at": pa.array([0] * 60, pa.timestamp("us", tz="UTC"))}
     write_parquet(folder / "users.parquet", USERS.check(pa.table(users)))
+    write_manifest(folder)
 
 
 def write_weights(folder: Path, logits: np.ndarray, config: dict[str, Any] | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config or {"items": len(logits)}), encoding="utf-8")
     save_file({"logits": logits.astype(np.float32)}, folder / "model.safetensors")
+    write_manifest(folder)
     return folder
 
 

@@ -61,7 +61,7 @@ def test_a_damaged_array_is_named(tmp_path: Path, name: str) -> None:
         arrays.read_sequences(tmp_path)
 
     assert caught.value.where == str(path)
-    assert caught.value.next_step == "dvc repro sequences"
+    assert caught.value.next_step == arrays.REMAKE
 
 
 def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> None:

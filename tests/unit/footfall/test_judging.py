@@ -209,5 +209,5 @@ def test_a_window_without_labels_is_refused(champion: Path, make: Callable[..., 
 
 
 def test_missing_tables_are_named(make: Callable[..., Path], tmp_path: Path, params: Params) -> None:
-    with pytest.raises(SourceError, match=r"events\.parquet"):
+    with pytest.raises(SourceError, match=r"folder has no manifest"):
         judge(None, make("challenger"), tmp_path, params)

@@ -12,6 +12,7 @@ import pytest
 from footfall.contracts import C
 from footfall.documents import Verdict
 from footfall.errors import ContractError, SourceError
+from footfall.manifest import MANIFEST
 from footfall.paths import Paths
 from footfall.sources import landing, quarantine
 from tests.unit.rows import catalogue, events
@@ -58,7 +59,7 @@ def test_an_accepted_batch_lies_in_raw_with_its_receipt_and_the_candidate_is_gon
 
     assert landing.list_batches(paths, "events") == [folder]
     assert landing.read_receipt(folder) == PASSED
-    assert sorted(files(paths.raw)) == ["events/shop-2017-03/receipt.json", "events/shop-2017-03/rows.parquet"]
+    assert sorted(files(paths.raw)) == [f"events/shop-2017-03/{name}" for name in ("manifest.json", "receipt.json", "rows.parquet")]
     assert files(paths.landing) == {}
 
 
@@ -194,3 +195,49 @@ def test_dropped_rows_leave_a_note(paths: Paths) -> None:
     assert json.loads(note) == {"at": "2021-01-01T00:00:00+00:00", "contract": "events", "batch_id": "shop-2017-03", "reasons": {"unknown_item": 1}}
     with pytest.raises(SourceError, match="no rows of this batch"):
         quarantine.drop(paths, "shop-2017-03", datetime(2021, 1, 1, tzinfo=UTC))
+
+
+def test_a_damaged_batch_is_caught_before_anything_of_it_is_read(paths: Paths) -> None:
+    folder = land_and_pass(paths)
+    receipt = folder / landing.RECEIPT
+    receipt.chmod(0o444)
+    content = bytearray(receipt.read_bytes())
+    content[len(content) // 2] ^= 1
+    receipt.chmod(0o644)
+    receipt.write_bytes(content)
+    receipt.chmod(0o444)
+
+    with pytest.raises(SourceError, match="damaged") as caught:
+        landing.read_receipt(folder)
+
+    assert caught.value.where == str(receipt)
+    with pytest.raises(SourceError, match="damaged"):
+        landing.check_batch(folder)
+
+
+def test_a_batch_from_before_manifests_is_read_and_gets_one_once_it_was_found_whole(paths: Paths) -> None:
+    folder = land_and_pass(paths)
+    manifest = (folder / MANIFEST).read_bytes()
+    (folder / MANIFEST).unlink()
+
+    landing.check_batch(folder)
+    assert landing.complete(paths) == [folder]
+    assert (folder / MANIFEST).read_bytes() == manifest
+    assert landing.complete(paths) == []
+
+    (folder / MANIFEST).unlink()
+    rows = folder / landing.ROWS
+    content = bytearray(rows.read_bytes())
+    content[60] ^= 0xFF
+    rows.write_bytes(content)
+    with pytest.raises(SourceError, match="cannot be read"):
+        landing.complete(paths)
+    assert not (folder / MANIFEST).exists()
+
+
+def test_a_file_under_another_name_is_no_batch_from_before_manifests(paths: Paths) -> None:
+    folder = land_and_pass(paths)
+    (folder / MANIFEST).rename(folder / "manifesu.json")  # one bit of its name in DVC's list of the folder
+
+    with pytest.raises(SourceError, match="no manifest"):
+        landing.check_batch(folder)

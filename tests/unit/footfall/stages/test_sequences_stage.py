@@ -10,6 +10,7 @@ import pytest
 
 from footfall import arrays
 from footfall.errors import SourceError
+from footfall.manifest import write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.stages.sequences import make_sequences
@@ -31,6 +32,7 @@ def write_tables(paths: Paths, table: pa.Table, people: pa.Table) -> None:
     write_parquet(paths.tables / "events.parquet", table)
     write_parquet(paths.tables / "catalogue.parquet", catalogue("apple", "pear", unrecommendable=("petrol",)))
     write_parquet(paths.tables / "users.parquet", people)
+    write_manifest(paths.tables)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_doing_it_again_gives_the_same_bytes(paths: Paths, params: Params) -> No
     make_sequences(paths, params)
 
     assert {path.name: path.read_bytes() for path in paths.sequences.iterdir()} == before
-    assert len(before) == 9
+    assert len(before) == 10
 
 
 def test_with_nothing_to_learn_from_the_fault_and_the_next_move_are_named(paths: Paths, params: Params) -> None:

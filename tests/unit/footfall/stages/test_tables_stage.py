@@ -11,6 +11,7 @@ import pytest
 from footfall.contracts import CATALOGUE, C
 from footfall.documents import Verdict
 from footfall.errors import ContractError, SourceError
+from footfall.manifest import write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.sources import landing
@@ -69,7 +70,7 @@ def test_doing_it_again_gives_the_same_bytes(paths: Paths, params: Params) -> No
     stage.make_tables(paths, params)
 
     assert {path.name: path.read_bytes() for path in paths.tables.iterdir()} == before
-    assert sorted(before) == ["catalogue.parquet", "events.parquet", "users.parquet"]
+    assert sorted(before) == ["catalogue.parquet", "events.parquet", "manifest.json", "users.parquet"]
 
 
 @pytest.mark.parametrize("keep", [0, 100, -1])
@@ -84,7 +85,7 @@ def test_a_corrupt_batch_is_named_with_the_next_move_and_nothing_is_lost(paths: 
         stage.make_tables(paths, params)
 
     assert caught.value.where == str(broken)
-    assert "dvc checkout data/raw" in str(caught.value.next_step)
+    assert caught.value.next_step == landing.RESTORE
     assert sorted(paths.raw.rglob("*")) == raw
     assert {path.name: path.read_bytes() for path in paths.tables.iterdir()} == tables
 
@@ -104,6 +105,7 @@ def test_a_flipped_byte_in_the_data_is_no_silent_other_value(paths: Paths, param
 def test_a_batch_of_another_shape_is_named(paths: Paths, params: Params) -> None:
     broken = paths.raw / "events" / "shop-2017-04" / landing.ROWS
     write_parquet(broken, events({}).drop([C.ORIGIN]))
+    write_manifest(broken.parent)
 
     with pytest.raises(ContractError, match="origin") as caught:
         stage.make_tables(paths, params)

@@ -13,6 +13,7 @@ import torch
 from footfall import arrays
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import SourceError
+from footfall.manifest import write_manifest
 from footfall.model.pretrained import SequenceModel
 from footfall.model.scorer import Scorer
 from footfall.params import Params, load_params
@@ -65,6 +66,7 @@ def paths(tmp_path: Path) -> Paths:
     arrays.write_sequences(paths.sequences, habits())
     arrays.write_vocabulary(paths.sequences, Vocabulary(tuple(f"i{n:02d}" for n in range(ITEMS))))
     arrays.write_split(paths.sequences, arrays.Split(49 * DAY_US, 63 * DAY_US, 77 * DAY_US))
+    write_manifest(paths.sequences)
     return paths
 
 
@@ -76,7 +78,7 @@ def test_the_stage_writes_weights_and_a_report_with_the_same_bytes_each_time(
     first = [path.read_bytes() for path in files]
     stage.make_weights(paths, params)
     assert [path.read_bytes() for path in files] == first
-    assert sorted(path.name for path in paths.weights.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in paths.weights.iterdir()) == ["config.json", "manifest.json", "model.safetensors"]
     report = json.loads(first[2])
     events = int((habits().occurred_at < 49 * DAY_US).sum())
     assert report["events_seen"] == params.train.epochs * events
@@ -97,7 +99,7 @@ def test_what_the_stage_wrote_opens_both_ways_and_scores_alike(paths: Paths, par
 
 
 def test_missing_arrays_are_named(tmp_path: Path, params: Params) -> None:
-    with pytest.raises(SourceError, match=r"item_index\.npy"):
+    with pytest.raises(SourceError, match=r"sequences/manifest\.json"):
         stage.make_weights(Paths(tmp_path), params)
 
 
