@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from footfall.contracts import EVENTS, LIVE_ORIGIN, C
 from footfall.store.engine import reading, writing
+from footfall.store.erasures import erased_until
 from footfall.store.exports import claim_export, mark_exported
 from footfall.store.moments import from_us, to_us
 from footfall.store.rows import CHUNK, check_text, insert_new, to_rows, to_table
@@ -46,10 +47,11 @@ _IN_LIST = 500
 
 @dataclass(frozen=True)
 class Appended:
-    """What `append` did: rows newly stored, and the event ids that were there before (or twice in the table)."""
+    """What `append` did: rows newly stored, the event ids that were there before (or twice in the table), and how many an erasure kept out."""
 
     accepted: int
     duplicates: list[str]
+    erased: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def append(engine: Engine, table: pa.Table) -> Appended:
     """
     table = EVENTS.check(table, where="store events")
     check_text(table, events)
-    accepted, duplicates = 0, []
+    accepted, duplicates, erased = 0, [], 0
     for start in range(0, table.num_rows, CHUNK):
         chunk = table.slice(start, CHUNK)
         with writing(engine, bulk=table.num_rows > CHUNK) as connection:
@@ -81,7 +83,8 @@ def append(engine: Engine, table: pa.Table) -> Appended:
             one = append_in(connection, EVENTS.sort(chunk) if table.num_rows > CHUNK else chunk)
         accepted += one.accepted
         duplicates += one.duplicates
-    return Appended(accepted, duplicates)
+        erased += one.erased
+    return Appended(accepted, duplicates, erased)
 
 
 def append_in(connection: Connection, table: pa.Table) -> Appended:
@@ -89,21 +92,33 @@ def append_in(connection: Connection, table: pa.Table) -> Appended:
     if table.num_rows == 0:
         return Appended(0, [])
     names = [name for name in EVENTS.schema.names if table.column(name).null_count < table.num_rows]
-    return append_rows(connection, names, to_rows(table, names))
+    users = table.column(C.USER_ID).unique().to_pylist()
+    return append_rows(connection, names, to_rows(table, names), erased_until(connection, users))
 
 
-def append_rows(connection: Connection, names: Sequence[str], given: list[tuple[Any, ...]]) -> Appended:
-    """`append_in` of rows that hold the columns `names`, of which event_id is the first and origin the last, as in the contract."""
+def append_rows(connection: Connection, names: Sequence[str], given: list[tuple[Any, ...]], erased: Mapping[str, int]) -> Appended:
+    """`append_in` of rows that hold the columns `names`, of which event_id is the first and origin the last, as in the contract.
+
+    `erased` are those of their users who were erased, as `erased_until` says: what they did before that does not come back.
+    """
     token = secrets.randbits(62)
-    rows, repeated = _distinct(given)
+    kept = [row for row in given if not _is_erased(names, row, erased)] if erased else given
+    if not kept:
+        return Appended(0, [], len(given))
+    rows, repeated = _distinct(kept)
     # '' marks a live event that waits for its export
     full = [(*row, token, "" if row[-1] == LIVE_ORIGIN else None) for row in rows]
     count = insert_new(connection, events, [*names, _APPEND_ID, _EXPORT], full)
     if count == len(full) and connection.dialect.name in ("sqlite", "postgresql"):
-        return Appended(len(full), repeated)
+        return Appended(len(full), repeated, len(given) - len(kept))
     # another call, perhaps at this moment, stored some of them: the token tells ours from theirs
     known = _written_by_others(connection, [str(row[0]) for row in rows], token)
-    return Appended(len(full) - len(known), repeated + known)
+    return Appended(len(full) - len(known), repeated + known, len(given) - len(kept))
+
+
+def _is_erased(names: Sequence[str], row: tuple[Any, ...], erased: Mapping[str, int]) -> bool:
+    until = erased.get(row[names.index(C.USER_ID)])
+    return until is not None and min(row[names.index(C.OCCURRED_AT)], row[names.index(C.RECEIVED_AT)]) <= until
 
 
 def _distinct(rows: list[tuple[object, ...]]) -> tuple[list[tuple[object, ...]], list[str]]:
