@@ -29,8 +29,6 @@ from footfall.paths import Paths
 from footfall.tables import read_parquet, read_schema, sync_folder, write_parquet, write_text
 
 ROWS, RECEIPT = "rows.parquet", "receipt.json"
-_DIGEST = b"footfall.landed"
-_SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 RESTORE = f"{CACHE}, or delete the batch folder and run footfall ingest again"
 """What mends a damaged batch."""
 
@@ -123,21 +121,6 @@ def list_batches(paths: Paths, contract_name: str) -> list[Path]:
     return sorted(folder for folder in (paths.raw / contract_name).glob("*") if (folder / ROWS).exists() or (folder / RECEIPT).exists())
 
 
-def list_held(paths: Paths) -> list[Verdict]:
-    """Receipts of all held batches."""
-    receipts = sorted((paths.quarantine / "held").glob(f"*/*/{RECEIPT}"))
-    return [Verdict.from_json(path.read_text(encoding="utf-8"), where=path) for path in receipts]
-
-
-def read_receipt(folder: Path) -> Verdict:
-    """The receipt of an accepted or held batch."""
-    path = folder / RECEIPT
-    if not path.exists():
-        raise SourceError("batch has no receipt", where=path, next_step=RESTORE)
-    check_batch(folder, [RECEIPT])
-    return Verdict.from_json(path.read_text(encoding="utf-8"), where=path)
-
-
 def check_batch(folder: Path, names: Iterable[str] | None = None) -> None:
     """Hold a batch's files (default: all of them) against its manifest, before any of them is used.
 
@@ -159,6 +142,21 @@ def complete(paths: Paths) -> list[Path]:
         write_manifest(folder)
         done.append(folder)
     return done
+
+
+def list_held(paths: Paths) -> list[Verdict]:
+    """Receipts of all held batches."""
+    receipts = sorted((paths.quarantine / "held").glob(f"*/*/{RECEIPT}"))
+    return [Verdict.from_json(path.read_text(encoding="utf-8"), where=path) for path in receipts]
+
+
+def read_receipt(folder: Path) -> Verdict:
+    """The receipt of an accepted or held batch."""
+    path = folder / RECEIPT
+    if not path.exists():
+        raise SourceError("batch has no receipt", where=path, next_step=RESTORE)
+    check_batch(folder, [RECEIPT])
+    return Verdict.from_json(path.read_text(encoding="utf-8"), where=path)
 
 
 def known_items(paths: Paths) -> list[str]:
