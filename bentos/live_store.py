@@ -22,6 +22,9 @@ T = TypeVar("T")
 PAUSE_S = 1.0
 """How long the store is left alone after a failure."""
 
+VERIFY_S = 5.0
+"""How long a start may hold an SQLite file against itself: enough for about a million events, or a part of more."""
+
 
 class LiveStore:
     """A store that may come and go."""
@@ -68,5 +71,5 @@ class LiveStore:
         if self._engine is None:
             with self._opening:
                 if self._engine is None:
-                    self._engine = open_store(self._url)
+                    self._engine = open_store(self._url, verify_s=VERIFY_S)
         return self._engine

@@ -10,6 +10,7 @@
     ├── HoldError            a batch or the canonical tables were held by the gate
     ├── BundleError          a bundle is damaged, foreign or unusable
     ├── StoreError           the live store refuses or cannot be reached
+    │   └── StoreDamageError its file is damaged
     ├── ReleaseError         a release is unknown or may not change state that way
     ├── WorkspaceError       a workspace or checkout is not in the state a verb needs
     ├── BusyError            another retrain holds the lease
@@ -101,6 +102,10 @@ class BundleError(FootfallError):
 
 class StoreError(FootfallError):
     """The live store refuses or cannot be reached."""
+
+
+class StoreDamageError(StoreError):
+    """The live store's file, or a backup of it, is damaged."""
 
 
 class ReleaseError(FootfallError):

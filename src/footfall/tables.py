@@ -11,7 +11,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,7 @@ from footfall.errors import DiskError, SourceError
 from footfall.sealing import MAGIC, is_sealed, keys_in, seal, unseal
 
 ROW_GROUP = 131_072
+_PARQUET: dict[str, Any] = {"compression": "zstd", "row_group_size": ROW_GROUP, "version": "2.6", "write_page_checksum": True}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MAKE_ROOM = "free some space (footfall doctor says how much is left), then run the same again"
 
@@ -75,11 +76,11 @@ def write_parquet(path: Path, table: pa.Table, *, sealed: bool = False) -> None:
     """
     keys = keys_in() if sealed else ()
     with replacing(path) as file:
-        sink = io.BytesIO() if keys else file
+        buffer = io.BytesIO()
         # Chunk borders of the table in hand would otherwise show in the bytes.
-        pq.write_table(table.combine_chunks(), sink, compression="zstd", row_group_size=ROW_GROUP, version="2.6", write_page_checksum=True)
+        pq.write_table(table.combine_chunks(), buffer if keys else file, **_PARQUET)
         if keys:
-            file.write(seal(sink.getvalue(), keys))
+            file.write(seal(buffer.getvalue(), keys))
 
 
 def read_text(path: Path) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from footfall.errors import StoreError
 from footfall.store.schema import migrate
+from footfall.store.sqlite_file import damaged, is_damage, prepare, verify
 
 _DRIVERS = {
     "postgres": "postgresql+psycopg",
@@ -35,16 +36,20 @@ _PRAGMAS = (
 )
 
 
-def open_store(url: str) -> Engine:
+def open_store(url: str, *, verify_s: float = 0.0) -> Engine:
     """Connect to the store at `url` and bring its schema to the newest revision.
 
     Args:
         url: an SQLAlchemy URL: `sqlite:///path`, `postgresql://...`, `mysql://...` or `mariadb://...`.
+        verify_s: how long an SQLite file may be held against itself first; servers look after their own.
 
     Raises:
         StoreError: the URL is unusable, or nothing answers there.
+        StoreDamageError: the SQLite file there is damaged.
     """
     parsed = _parse(url)
+    if verify_s and (path := sqlite_path(url)) is not None and path.exists():
+        verify(path, verify_s)
     engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _server(parsed)
     try:
         with _translated(engine):
@@ -53,6 +58,16 @@ def open_store(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite store; None for a server.
+
+    Raises:
+        StoreError: the URL is unusable.
+    """
+    parsed = _parse(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
 @contextmanager
@@ -115,6 +130,8 @@ def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if is_damage(error.orig):
+            raise damaged(where(engine), getattr(error.orig, "sqlite_errorname", None)) from error
         # the driver's own words may quote a row, and so a user's words: only its class and error code leave the store
         code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or _first_number(error.orig)
         found = type(error.orig).__name__ + (f" {code}" if code else "")
@@ -147,12 +164,7 @@ def _parse(url: str) -> URL:
 def _sqlite(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise StoreError("live store needs a file", where="FOOTFALL_STORE", expected="sqlite:///path", found="memory", next_step="name a file")
-    path = Path(str(url.database))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # what people did is nobody else's to read
-    except OSError as error:
-        raise StoreError("live store cannot be made", where=path, found=type(error).__name__, next_step="check its rights") from error
+    prepare(Path(str(url.database)))
     engine = sa.create_engine(url, connect_args={"timeout": 20.0, "check_same_thread": False}, pool_size=8, max_overflow=8, pool_timeout=10)
 
     @event.listens_for(engine, "connect")

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 
 from footfall.errors import StoreError
+from footfall.store.sqlite_file import check_schema, is_damage
 from footfall.store.tables import SCHEMA_REVISION, VERSION_TABLE
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -25,6 +26,9 @@ def migrate(engine: Engine) -> None:
     """
     if current_revision(engine) == SCHEMA_REVISION:
         return
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            check_schema(connection, engine.url.database)
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -47,7 +51,9 @@ def current_revision(engine: Engine) -> str | None:
         with engine.connect() as connection:
             revision: str | None = connection.execute(query).scalar()
             return revision
-    except DatabaseError:
+    except DatabaseError as error:
+        if is_damage(error.orig):
+            raise
         # no such table; should the database not answer at all, the upgrade that follows says so
         return None
 

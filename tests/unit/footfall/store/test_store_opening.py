@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from footfall.errors import StoreError
+from footfall.errors import StoreDamageError, StoreError
 from footfall.store import Engine, events, open_store
 from footfall.store.schema import MIGRATIONS, current_revision
 from footfall.store.tables import SCHEMA_REVISION, VERSION_TABLE, metadata
@@ -83,7 +83,7 @@ def test_a_store_that_does_not_answer_is_named_without_its_password() -> None:
 
 def test_a_damaged_sqlite_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"this is no database" * 1000)
-    with pytest.raises(StoreError, match="cannot be reached or refused"):
+    with pytest.raises(StoreDamageError, match="damaged"):
         open_store(f"sqlite:///{tmp_path}/store.db")
 
 
