@@ -14,23 +14,26 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from footfall.contracts import CONTRACTS, EVENTS, USERS, C, Contract
+from footfall.contracts import CONTRACTS, C, Contract
 from footfall.documents import Verdict
 from footfall.errors import SourceError
+from footfall.manifest import CACHE, MANIFEST, check_manifest, write_manifest
 from footfall.paths import Paths
 from footfall.tables import read_parquet, read_schema, sync_folder, write_parquet, write_text
 
 ROWS, RECEIPT = "rows.parquet", "receipt.json"
 RESTORE = f"{CACHE}, or delete the batch folder and run footfall ingest again"
 """What mends a damaged batch."""
+_DIGEST = b"footfall.landed"
+_SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
