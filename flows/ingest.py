@@ -87,6 +87,7 @@ def run_ingest(settings: Settings, source: str | None, until: datetime) -> Inges
     done = Ingested()
     engine = store.open_store(settings.store_url)
     try:
+        landing.complete(settings.paths)
         if source is not None:
             shop = open_source(source, pseudonym_key(settings))
             for batch in land_snapshots(settings.paths, shop, until):
