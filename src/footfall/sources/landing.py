@@ -14,17 +14,18 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from footfall.contracts import CONTRACTS, C, Contract
+from footfall.contracts import CONTRACTS, EVENTS, USERS, C, Contract
 from footfall.documents import Verdict
 from footfall.errors import SourceError
+from footfall.identifiers import mask_table
 from footfall.manifest import CACHE, MANIFEST, check_manifest, write_manifest
 from footfall.paths import Paths
 from footfall.tables import read_parquet, read_schema, sync_folder, write_parquet, write_text
@@ -32,23 +33,37 @@ from footfall.tables import read_parquet, read_schema, sync_folder, write_parque
 ROWS, RECEIPT = "rows.parquet", "receipt.json"
 RESTORE = f"{CACHE}, or delete the batch folder and run footfall ingest again"
 """What mends a damaged batch."""
+KNOWN_BY_ID = "known by its id"
+"""In a digest's place: rows of the batch were erased, and what it was landed with cannot be told any more."""
 _DIGEST = b"footfall.landed"
+_MASKED: dict[str, dict[str, tuple[str, ...]]] = {
+    EVENTS.name: {"texts": (C.QUERY, C.TEXT), "labels": (C.PLACE, C.DEVICE)},
+    USERS.name: {"attributes": (C.ATTRIBUTES,)},
+}
+"""Columns in which people write, by contract. The catalogue is the shop's own word and stays."""
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch on its way: `path` is its candidate folder; `landed` says that the very same rows were accepted before."""
+    """One batch on its way.
+
+    Attributes:
+        path: its candidate folder.
+        landed: the very same rows were accepted before.
+        masked: direct identifiers that were masked on landing, by kind.
+    """
 
     contract: str
     batch_id: str
     origin: str
     path: Path
     landed: bool = False
+    masked: Mapping[str, int] = field(default_factory=dict)
 
 
 def land(paths: Paths, contract_name: str, batch_id: str, table: pa.Table, *, origin: str | None = None) -> Batch:
-    """Write `table` as a candidate batch, in its contract's order.
+    """Write `table` as a candidate batch, in its contract's order, direct identifiers masked.
 
     Args:
         origin: the source's name; by default the part of `batch_id` before the first hyphen.
@@ -59,13 +74,14 @@ def land(paths: Paths, contract_name: str, batch_id: str, table: pa.Table, *, or
     """
     contract = _contract(contract_name)
     check_id(batch_id)
-    table = contract.sort(contract.check(table, where=f"batch {batch_id}"))
+    given = contract.sort(contract.check(table, where=f"batch {batch_id}"))
+    table, masked = mask_table(given, **_MASKED.get(contract_name, {}))
     digest = content_digest(table)
     path = paths.landing / contract_name / batch_id
-    batch = Batch(contract_name, batch_id, origin or batch_id.split("-", 1)[0], path)
+    batch = Batch(contract_name, batch_id, origin or batch_id.split("-", 1)[0], path, masked=masked)
     accepted = paths.raw / contract_name / batch_id / ROWS
     if accepted.exists():
-        if _landed_digest(accepted) == digest:
+        if landed_digest(accepted) in (digest, content_digest(given), KNOWN_BY_ID):  # the second: accepted by a version that masked nothing
             return Batch(batch.contract, batch.batch_id, batch.origin, accepted.parent, landed=True)
         raise SourceError(
             "batch was accepted before with other rows",
@@ -104,12 +120,9 @@ def _publish(batch: Batch, rows: pa.Table, verdict: Verdict, final: Path) -> Non
     """Make the end folder beside the candidate, then rename it to its place: it appears whole or not at all."""
     made = batch.path.with_name(f".{batch.batch_id}.made")
     shutil.rmtree(made, ignore_errors=True)
-    contract = _contract(batch.contract)
-    digest = _landed_digest(batch.path / ROWS)
+    digest = landed_digest(batch.path / ROWS)
     try:
-        write_parquet(made / ROWS, _with_digest(contract.sort(contract.check(rows, where=f"batch {batch.batch_id}")), digest), sealed=True)
-        write_text(made / RECEIPT, verdict.to_json())
-        write_manifest(made)
+        write_batch(made, batch.contract, rows, verdict, digest)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
@@ -117,6 +130,23 @@ def _publish(batch: Batch, rows: pa.Table, verdict: Verdict, final: Path) -> Non
     made.rename(final)
     sync_folder(final.parent)
     shutil.rmtree(batch.path)
+
+
+def write_batch(folder: Path, contract_name: str, rows: pa.Table, verdict: Verdict, digest: str) -> None:
+    """Write a batch's files into a folder that nobody reads yet.
+
+    Args:
+        folder: where; what else lies there gets into the manifest too.
+        contract_name: the rows' contract.
+        rows: what is left of the batch.
+        verdict: its receipt.
+        digest: what `land` will compare when the same batch comes again: `content_digest` of all its rows, or `KNOWN_BY_ID`.
+    """
+    contract = _contract(contract_name)
+    rows = contract.sort(contract.check(rows, where=folder))
+    write_parquet(folder / ROWS, _with_digest(rows, digest), sealed=True)
+    write_text(folder / RECEIPT, verdict.to_json())
+    write_manifest(folder)
 
 
 def list_batches(paths: Paths, contract_name: str) -> list[Path]:
@@ -193,7 +223,8 @@ def _with_digest(table: pa.Table, digest: str) -> pa.Table:
     return table.replace_schema_metadata({_DIGEST: digest.encode()})
 
 
-def _landed_digest(path: Path) -> str:
+def landed_digest(path: Path) -> str:
+    """`content_digest` of a batch as it was landed, before the gate took rows out of it, or `KNOWN_BY_ID`; empty without any."""
     metadata = read_schema(path, next_step=RESTORE).metadata or {}
     digest: bytes = metadata.get(_DIGEST, b"")
     return digest.decode()

@@ -89,6 +89,18 @@ def test_raw_user_ids_never_reach_the_store(service: Service) -> None:
     assert abs(rows.column(C.RECEIVED_AT).to_pylist()[0] - datetime.now(UTC)) < timedelta(minutes=5)
 
 
+def test_identifiers_in_what_people_write_are_masked_before_the_store_sees_them(service: Service) -> None:
+    words = {"query": "tea to anna@example.com", "text": "my name is Anna Smith", "place": "10.1.2.3", "device": "till 7"}
+    post_events(service, bought("a", **words))
+    (row,) = events.window(service.engine, NOON - timedelta(days=9), NOON + timedelta(days=1)).to_pylist()
+    assert {name: row[name] for name in words} == {
+        "query": "tea to [e-mail]",
+        "text": "my name is [name]",
+        "place": "[ip]",
+        "device": "till 7",
+    }
+
+
 def test_every_slate_is_an_exposure(service: Service) -> None:
     answers = [recommend(service, user_id="ann", k=3).json, recommend(service, k=2).json]
     service.written()

@@ -15,7 +15,7 @@ from footfall.errors import ContractError, SourceError
 from footfall.manifest import MANIFEST
 from footfall.paths import Paths
 from footfall.sources import landing, quarantine
-from tests.unit.rows import catalogue, events
+from tests.unit.rows import catalogue, day, events
 
 PASSED = Verdict("shop-2017-03", "events", "pass", 2, {"unknown_item": 1}, [])
 HELD = Verdict("shop-2017-03", "events", "hold", 2, {}, [])
@@ -81,6 +81,43 @@ def test_landing_the_same_rows_again_changes_nothing(paths: Paths) -> None:
     assert again.landed
     assert again.path == folder
     assert files(paths.root) == before
+
+
+def test_identifiers_in_what_people_write_are_masked_before_the_first_write_and_twice_is_still_once(paths: Paths) -> None:
+    words = {"query": "tea, to anna@example.com", "text": "我叫张伟，电话13800138000", "place": "desk 10.1.2.3", "device": "till 7"}
+    table = events(words, {"query": "tea"})
+
+    batch = land(paths, table)
+    assert batch.masked == {"e-mail": 1, "ip": 1, "name": 1, "phone": 1}
+    (masked, clean) = landing.read_candidate(batch).to_pylist()
+    assert {name: masked[name] for name in words} == {
+        "query": "tea, to [e-mail]",
+        "text": "我叫[name]，电话[phone]",
+        "place": "[ip]",
+        "device": "till 7",
+    }
+    assert clean["query"] == "tea"
+
+    landing.accept(paths, batch, landing.read_candidate(batch), Verdict("shop-2017-03", "events", "pass", 2, {}, []))
+    assert land(paths, table).landed
+
+
+def test_a_batch_that_was_accepted_before_masking_existed_is_still_known(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = events({"query": "anna@example.com"})
+    with monkeypatch.context() as patch:
+        patch.setattr(landing, "mask_table", lambda table, **_: (table, {}))
+        batch = land(paths, table)
+        landing.accept(paths, batch, table, Verdict("shop-2017-03", "events", "pass", 1, {}, []))
+    assert land(paths, table).landed
+
+
+def test_attributes_of_users_are_masked_and_the_catalogue_is_not(paths: Paths) -> None:
+    who = {C.USER_ID: ["u1"], C.ATTRIBUTES: ['{"age": "35", "email": "a@b.co"}'], C.CONSENT: ["{}"], C.FIRST_SEEN_AT: [day(0)]}
+    batch = landing.land(paths, "users", "shop-2017-03", pa.table(who))
+    assert landing.read_candidate(batch).column(C.ATTRIBUTES).to_pylist() == ['{"age": "35"}']
+
+    item = catalogue("a@b.co")
+    assert landing.read_candidate(landing.land(paths, "catalogue", "shop-2017-03", item)).equals(item)
 
 
 def test_landing_other_rows_under_an_accepted_id_is_an_error_and_changes_nothing(paths: Paths) -> None:
