@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flows.environment import process_environment
-from footfall.errors import BusyError, WorkspaceError
+from footfall.errors import BusyError, DiskError, WorkspaceError
 
 _DVC_BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 """What DVC says when another of its processes works in the folder; its exit status, 255, is the same for a failed stage."""
+_FULL = ("No space left on device", "Disk quota exceeded", "disk is full")
 _GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -29,6 +30,7 @@ def git(root: Path, *arguments: str, check: bool = True) -> str:
     except FileNotFoundError as error:
         raise WorkspaceError("git is not installed", expected="git on PATH", next_step="install git") from error
     if check and done.returncode != 0:
+        _raise_when_full(f"git {arguments[0]}", root, done.stderr.splitlines())
         raise WorkspaceError(
             f"git {arguments[0]} failed", where=root, found=(done.stderr or done.stdout)[-500:].strip(), next_step=f"cd {root} && git status"
         )
@@ -43,6 +45,7 @@ def dvc(root: Path, *arguments: str, on_line: Callable[[str], None] | None = Non
 
     Raises:
         BusyError: another DVC process works in the same folder.
+        DiskError: the disk is full.
         WorkspaceError: DVC failed; the last lines are in `found`.
     """
     environment = process_environment(root)
@@ -70,4 +73,12 @@ def dvc(root: Path, *arguments: str, on_line: Callable[[str], None] | None = Non
     name = f"dvc {arguments[0]}"
     if any(sign in line for line in last for sign in _DVC_BUSY):
         raise BusyError(f"{name} found another DVC process at work", where=root, found=last[-1], next_step="wait for it to end, then run again")
+    _raise_when_full(name, root, last)
     raise WorkspaceError(f"{name} failed", where=root, expected="exit status 0", found="\n".join([f"exit status {process.returncode}", *last]))
+
+
+def _raise_when_full(name: str, root: Path, lines: Sequence[str]) -> None:
+    for line in lines:
+        if any(sign in line for sign in _FULL):
+            next_step = "free some space (footfall doctor says how much is left), then run the same again"
+            raise DiskError(f"the disk is full: {name} stopped", where=root, expected="room for what it writes", found=line, next_step=next_step)

@@ -106,16 +106,28 @@ def tag(root: Path, name: str) -> None:
 
 
 def push(root: Path) -> list[str]:
-    """Push branch and tags, and data, to every remote that somebody has set; return their names. The checkout is never among them."""
-    pushed = []
+    """Push data to DVC's remote, then branch and tags to every git remote that somebody has set; return their names.
+
+    Data goes first, so that whoever sees a commit elsewhere finds its data there. The checkout is never among the remotes.
+    A push that failed or was killed is owed: the next one brings the data of all tags.
+
+    Raises:
+        WorkspaceError: a remote cannot be reached or refuses.
+        DiskError: the remote's disk is full.
+    """
+    pushed, owed = [], Paths(root).push_owed
+    if dvc(root, "remote", "list"):
+        earlier = ["--all-tags"] if owed.exists() else []
+        owed.parent.mkdir(parents=True, exist_ok=True)
+        owed.touch()
+        dvc(root, "push", "--quiet", *earlier)
+        pushed.append("dvc")
     for remote in git(root, "remote").split():
         if not git(root, "remote", "get-url", "--push", remote).startswith("no-push:"):
             git(root, "push", "--quiet", "--follow-tags", remote, "HEAD")
             git(root, "push", "--quiet", "--tags", remote)
             pushed.append(remote)
-    if dvc(root, "remote", "list"):
-        dvc(root, "push", "--quiet")
-        pushed.append("dvc")
+    owed.unlink(missing_ok=True)
     return pushed
 
 

@@ -67,7 +67,7 @@ def retrain(as_of: datetime | None = None, reason: str = "by hand", source: str 
             candidate = commit(paths, as_of, reason)
         with _timed(seconds, "release"):
             decision = release()
-        push(paths)
+        pushed = push_if_possible(paths)
     status = "promoted" if decision["outcome"] == PROMOTE else "refused"
     return {
         "status": status,
@@ -76,6 +76,7 @@ def retrain(as_of: datetime | None = None, reason: str = "by hand", source: str 
         "release_id": candidate,
         "ingested": ingested,
         "decision": decision,
+        "pushed": pushed,
         "seconds": seconds,
     }
 
@@ -117,8 +118,17 @@ def commit(paths: Paths, as_of: datetime, reason: str) -> str:
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, cache_policy=NO_CACHE, persist_result=False)
 def push(paths: Paths) -> list[str]:
-    """Push git and data where somebody has set remotes."""
+    """Push data and git where remotes are set."""
     return repository.push(paths.root)
+
+
+def push_if_possible(paths: Paths) -> list[str] | None:
+    """Push, and say so when it does not work: the run stands, and the next one pushes for both. None then."""
+    try:
+        return push(paths)
+    except FootfallError as error:
+        get_run_logger().error("nothing is lost, but this run was not pushed; the next retrain pushes it too: %s", error)
+        return None
 
 
 @contextlib.contextmanager

@@ -6,16 +6,20 @@ new code arrives in the workspace by `git pull`, never by itself.
 
 from __future__ import annotations
 
+import configparser
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.commands import git
+from flows.commands import dvc, git
 from footfall.errors import WorkspaceError
 from footfall.paths import Paths
 
 BRANCH = "production"
 CHECKOUT_REMOTE = "checkout"
+REMOTE = "footfall"
+"""Name of the DVC remote that `init` sets."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,14 @@ class Workspace:
     left_out: list[str]
 
 
-def init(checkout: Path, workspace: Path, allow_dirty: bool = False) -> Workspace:
+def init(checkout: Path, workspace: Path, allow_dirty: bool = False, remote: str | None = None) -> Workspace:
     """Clone `checkout`'s committed HEAD to `workspace` on branch `production`, or find it there already.
+
+    Args:
+        checkout: where the code comes from.
+        workspace: the folder to make.
+        allow_dirty: go on with the committed HEAD when the checkout has other changes.
+        remote: where data is pushed, any URL or path that DVC takes; None keeps what is configured, by default a folder below `.footfall/`.
 
     Raises:
         WorkspaceError: the checkout is dirty (unless `allow_dirty`) or no git repository; `workspace` holds something else.
@@ -58,6 +68,8 @@ def init(checkout: Path, workspace: Path, allow_dirty: bool = False) -> Workspac
     if created:
         _clone(checkout, workspace, head)
     _configure(checkout, workspace)
+    if remote is not None:
+        dvc(workspace, "remote", "add", "--quiet", "--local", "--force", "--default", REMOTE, _absolute(remote))
     return Workspace(workspace, created, _head(workspace), head, dirty)
 
 
@@ -122,17 +134,47 @@ def _configure(checkout: Path, workspace: Path) -> None:
     for name, value in {"user.name": "Footfall", "user.email": "footfall@localhost"}.items():
         if not git(workspace, "config", name, check=False):
             git(workspace, "config", "--local", name, value)
-    _share_cache(checkout, workspace)
+    _configure_dvc(checkout, workspace)
 
 
-def _share_cache(checkout: Path, workspace: Path) -> None:
-    """Point the workspace's DVC at the checkout's cache, in `.dvc/config.local`."""
+def _configure_dvc(checkout: Path, workspace: Path) -> None:
+    """Point the workspace's DVC at the checkout's cache, unless somebody has pointed it elsewhere, and at a remote."""
     local = workspace / ".dvc" / "config.local"
     if not local.parent.is_dir():
         raise WorkspaceError(
             "the checkout's HEAD has no DVC set-up", where=checkout, expected=".dvc/config in git", next_step="git pull, then run again"
         )
     Paths(workspace).prefect_home.mkdir(parents=True, exist_ok=True)  # Prefect makes no parent folders
-    text = f"[cache]\n    dir = {Paths(checkout).cache}\n"
     if not local.exists():
-        local.write_text(text, encoding="utf-8")
+        use_cache(workspace, Paths(checkout).cache)
+    if not has_remote(workspace):
+        # Relative to .dvc, so that a workspace that is moved takes its remote along. What is pulled from it is hashed.
+        relative = os.path.relpath(Paths(workspace).remote, workspace / ".dvc")
+        _set(local, {"core": {"remote": REMOTE}, f"'remote \"{REMOTE}\"'": {"url": relative, "verify": "true"}})
+
+
+def use_cache(workspace: Path, cache: Path) -> None:
+    """Let the workspace's DVC keep its objects in `cache`; a setting of this clone alone."""
+    _set(workspace / ".dvc" / "config.local", {"cache": {"dir": str(cache)}})
+
+
+def has_remote(workspace: Path) -> bool:
+    """Whether DVC knows a default remote in this clone, committed or local."""
+    config = configparser.ConfigParser(interpolation=None)
+    config.read([workspace / ".dvc" / "config", workspace / ".dvc" / "config.local"], encoding="utf-8")
+    return config.has_option("core", "remote")
+
+
+def _set(path: Path, settings: dict[str, dict[str, str]]) -> None:
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(path, encoding="utf-8")
+    config.read_dict(settings)
+    half = path.with_name(f".{path.name}.half")
+    with half.open("w", encoding="utf-8") as file:
+        config.write(file)
+    half.replace(path)
+
+
+def _absolute(remote: str) -> str:
+    """A path from where the command was typed, made independent of it; a URL as it is."""
+    return remote if "://" in remote else str(Path(remote).expanduser().resolve())

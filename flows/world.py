@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from footfall.errors import ContractError, FootfallError, SourceError, StoreError
+from footfall.errors import ContractError, DiskError, FootfallError, SourceError, StoreError
 
 RETRY_DELAYS = [2.0, 10.0]
 
@@ -19,5 +19,5 @@ def is_of_the_world(error: object) -> bool:
     if isinstance(error, ContractError):
         return False
     if isinstance(error, FootfallError):
-        return isinstance(error, StoreError) or (isinstance(error, SourceError) and isinstance(error.__cause__, OSError))
+        return isinstance(error, StoreError | DiskError) or (isinstance(error, SourceError) and isinstance(error.__cause__, OSError))
     return isinstance(error, OSError)

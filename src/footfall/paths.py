@@ -95,6 +95,11 @@ class Paths:
         return self.state / "monitoring"
 
     @property
+    def data_reports(self) -> Path:
+        """A readable page for each judged batch: `<contract>/<batch_id>.html`; not in git."""
+        return self.state / "data-reports"
+
+    @property
     def demo_report(self) -> Path:
         """What `footfall demo` did."""
         return self.reports / "demo.json"
@@ -156,9 +161,24 @@ class Paths:
         return self.state / "logs"
 
     @property
+    def spill(self) -> Path:
+        """What the table engine could not hold in memory; empty when no stage runs."""
+        return self.state / "spill"
+
+    @property
     def workspace(self) -> Path:
         """Where the demo's workspace lies below a checkout."""
         return self.state / "workspace"
+
+    @property
+    def remote(self) -> Path:
+        """DVC's remote where nobody has set another: `footfall init` names it in the workspace's own DVC settings."""
+        return self.state / "remote"
+
+    @property
+    def push_owed(self) -> Path:
+        """Stands from before a push until it is done: a push that was refused or killed is owed, and the next one makes good for it."""
+        return self.state / "push-owed"
 
     @property
     def cache(self) -> Path:

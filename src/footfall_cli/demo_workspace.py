@@ -66,7 +66,7 @@ def make_fresh(checkout: Path, overrides: Mapping[str, Any] | None = None) -> tu
     Raises:
         WorkspaceError: the folder holds a workspace that no demo made.
     """
-    from flows.workspace import init
+    from flows.workspace import init, use_cache
 
     paths = Paths(checkout)
     workspace, ours = paths.workspace, paths.state / "workspace-of-the-demo"
@@ -85,7 +85,7 @@ def make_fresh(checkout: Path, overrides: Mapping[str, Any] | None = None) -> tu
         shutil.rmtree(old)
     made = init(checkout, workspace, allow_dirty=True)
     own = Paths(workspace)
-    (workspace / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {own.cache}\n", encoding="utf-8")
+    use_cache(workspace, own.cache)
     write_key(own.key, DEMO_KEY)
     if overrides:
         _override(workspace, overrides)

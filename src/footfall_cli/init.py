@@ -15,12 +15,15 @@ from footfall_cli.root import JsonOption, find_checkout
 def run(
     directory: Annotated[Path, typer.Argument(help="Where the workspace is made; an existing one is left as it is.")],
     allow_dirty: Annotated[bool, typer.Option("--allow-dirty", help="Go on with the committed HEAD when the checkout has other changes.")] = False,
+    remote: Annotated[
+        str | None, typer.Option("--remote", help="Where data is pushed: a path or any URL that DVC takes. Default: a folder below .footfall/.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a workspace for unattended runs: this checkout's committed HEAD on a branch of its own."""
     from flows.workspace import init
 
-    made = init(find_checkout(), directory, allow_dirty=allow_dirty)
+    made = init(find_checkout(), directory, allow_dirty=allow_dirty, remote=remote)
     if as_json:
         say_json(as_plain(made))
         return

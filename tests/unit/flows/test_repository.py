@@ -12,7 +12,7 @@ import pytest
 
 from expectations.__main__ import SCHEMA
 from flows import repository, workspace
-from flows.commands import git
+from flows.commands import dvc, git
 from footfall.documents import Verdict
 from footfall.errors import HoldError, ParamsError, WorkspaceError
 from footfall.params import load_params
@@ -164,9 +164,71 @@ def test_a_failed_stage_shows_its_last_lines_and_a_hold_is_named(production: Pat
 
 
 def test_push_goes_only_where_somebody_set_a_remote(production: Path, tmp_path: Path) -> None:
-    assert repository.push(production) == []
+    assert repository.push(production) == ["dvc"]  # the default: a folder below .footfall
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "hub.git")], check=True)
     git(production, "remote", "add", "hub", str(tmp_path / "hub.git"))
     repository.tag(production, "release/r1")
-    assert repository.push(production) == ["hub"]
+    assert repository.push(production) == ["dvc", "hub"]
     assert git(tmp_path / "hub.git", "tag") == "release/r1"
+
+
+def _train(root: Path, name: str, text: str, *, reproduce: bool = False) -> None:
+    """A retrain in small: one batch more, a commit and its tag."""
+    _land(root, f"{name}.txt", text)
+    repository.dvc_add_raw(root)
+    if reproduce:
+        repository.repro(root)
+    repository.commit_candidate(root, f"Train {name}")
+    repository.tag(root, f"candidate/{name}")
+
+
+def test_a_clone_elsewhere_pulls_the_recorded_bytes_from_the_default_remote(production: Path, tmp_path: Path) -> None:
+    _train(production, "r1", "1\n2\n", reproduce=True)
+    assert repository.push(production) == ["dvc"]
+    _train(production, "r2", "3\n")
+
+    clone = tmp_path / "elsewhere"
+    git(tmp_path, "clone", "--quiet", str(production), str(clone))
+    git(clone, "checkout", "--quiet", "candidate/r1")
+    dvc(clone, "remote", "add", "--local", "--default", "there", str(Paths(production).remote))
+    dvc(clone, "pull", "--quiet")
+
+    assert {path.name: path.read_text() for path in (clone / "data" / "raw").iterdir()} == {"r1.txt": "1\n2\n"}
+    assert (clone / "data" / "count.txt").read_text().strip() == "2"
+
+
+def test_a_push_that_failed_is_made_good_by_the_next_one(production: Path) -> None:
+    remote = Paths(production).remote
+    remote.parent.mkdir(parents=True, exist_ok=True)
+    remote.write_text("no folder")
+    _train(production, "r1", "1\n2\n")
+    with pytest.raises(WorkspaceError, match="dvc push failed"):
+        repository.push(production)
+    remote.unlink()
+    (production / "data" / "raw" / "r1.txt").unlink()  # so that HEAD alone would no longer bring it
+    _train(production, "r2", "3\n")
+
+    assert repository.push(production) == ["dvc"]
+
+    kept = {path.read_text() for path in remote.rglob("*") if path.is_file()}
+    assert {"1\n2\n", "3\n"} <= kept
+    assert not Paths(production).push_owed.exists()
+
+
+def test_data_that_an_old_tag_names_and_nobody_has_does_not_owe_a_push_for_ever(production: Path, checkout: Path) -> None:
+    _train(production, "r1", "1\n2\n")
+    shutil.rmtree(Paths(checkout).cache)
+    (production / "data" / "raw" / "r1.txt").unlink()
+    _train(production, "r2", "3\n")
+    Paths(production).push_owed.touch()
+
+    assert repository.push(production) == ["dvc"]
+    assert not Paths(production).push_owed.exists()
+
+
+def test_a_remote_that_somebody_configured_stays_and_another_one_is_set_by_its_url(checkout: Path, tmp_path: Path) -> None:
+    made = workspace.init(checkout, tmp_path / "one", remote=str(tmp_path / "disk")).root
+    workspace.init(checkout, made)
+    assert f"url = {tmp_path / 'disk'}\n" in (made / ".dvc" / "config.local").read_text()
+    other = workspace.init(checkout, tmp_path / "two", remote="s3://bucket/footfall").root
+    assert "url = s3://bucket/footfall\n" in (other / ".dvc" / "config.local").read_text()
