@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from footfall.errors import SourceError
 
-SOURCE_NAMES = ("complete_journey", "seeded_shop")
+SOURCE_NAMES = ("complete_journey", "seeded_shop", "simulator")
 
 
 class Source(Protocol):
@@ -57,5 +57,9 @@ def open_source(name: str, key: bytes | None) -> Source:
         from footfall.sources.seeded_shop import SeededShop
 
         return SeededShop(key)
+    if name.split(":", 1)[0] == "simulator":
+        from footfall.sources.simulator import Simulator, read_scenario
+
+        return Simulator(key, read_scenario(name))
     expected = f"{', '.join(SOURCE_NAMES)}, or a mapping file"
     raise SourceError("unknown source", where="source", expected=expected, found=name, next_step="use --source my_shop.yaml; see docs/data.md")
