@@ -78,6 +78,34 @@ def mapping(
         raise typer.Exit(REFUSED)
 
 
+@app.command()
+@reporting
+def cache(
+    mend: Annotated[bool, typer.Option("--mend", help="Take damaged objects away and put whole copies in their place.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hash every object of DVC's cache: a damaged one is checked out as if it were whole, and nothing of DVC's says so."""
+    from flows.cache import Mended, damaged_objects
+    from flows.cache import mend as mend_cache
+    from flows.lease import lease
+
+    root = find_root(workspace)
+    if mend:
+        with lease(Paths(root).lease, "doctor cache"), lease(Paths(root).ingest_lease, "doctor cache"):
+            found = mend_cache(root)
+    else:
+        found = Mended([f"{path.parent.name}{path.name}" for path in damaged_objects(root)])
+    if as_json:
+        say_json(as_plain(found))
+    else:
+        fate = "taken away" if mend else "footfall doctor cache --mend"
+        rows = [("object", name, fate) for name in found.damaged] + [("file", name, "a whole copy is back") for name in found.restored]
+        say_table(f"damaged in {root}", ["what", "name", "next"], rows + [("lost file", name, next_step) for name, next_step in found.lost.items()])
+    if found.lost or (found.damaged and not mend):
+        raise typer.Exit(REFUSED)
+
+
 def _guarded(check: Callable[[Path], list[Finding]], root: Path) -> list[Finding]:
     try:
         return check(root)

@@ -107,3 +107,14 @@ def test_model_and_stage_import_on_a_machine_that_can_only_train(checkout: Path)
     code = ONLY_THESE.format(blocked=BLOCKED)
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout / "src", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_flipped_byte_in_an_array_is_caught_before_training(paths: Paths, params: Params) -> None:
+    array = paths.sequences / "occurred_at.npy"
+    content = bytearray(array.read_bytes())
+    content[-3] ^= 1  # another moment, and a whole .npy file all the same
+    array.write_bytes(content)
+    with pytest.raises(SourceError, match="damaged") as caught:
+        stage.make_weights(paths, params)
+    assert caught.value.where == str(array)
+    assert not paths.weights.exists()
