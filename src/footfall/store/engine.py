@@ -82,6 +82,20 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees one moment of the whole store, however long it reads; others may write meanwhile.
+
+    Raises:
+        StoreError: the store cannot be reached, or refuses.
+    """
+    with _translated(engine), engine.connect() as connection:
+        if engine.dialect.name != "sqlite":  # its read transactions are that by themselves
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
 def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
     """A connection in one transaction: committed, and durable, when the block ends; undone when it raises.
 
