@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from footfall.settings import TELEMETRY_OFF
 from tests.trials import SOAK, Trial
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.engines"]
 RINGS = {"flow": "flow", "service": "service", "end_to_end": "end_to_end"}
 
 # Set before any framework is imported: most of them read it once, at import.

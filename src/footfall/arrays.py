@@ -11,7 +11,9 @@ Needs numpy and pyarrow only, because the training stage reads through it.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from footfall.contracts import VOCABULARY, C
 from footfall.core.sequences import Sequences
@@ -80,8 +83,75 @@ def write_sequences(folder: Path, sequences: Sequences) -> None:
             np.save(file, np.ascontiguousarray(getattr(sequences, name), dtype=kind), allow_pickle=False)
 
 
+def write_rows(folder: Path, batches: Iterable[pa.RecordBatch]) -> pa.Array:
+    """Write the four arrays from sorted rows as they come (`frames.sequences`); returns the user ids in the order of their positions.
+
+    The bytes are those of `write_sequences`. In memory are one batch, and of each user an id and a number.
+    """
+    kinds = {name: np.dtype(kind) for name, kind in ARRAYS.items() if name != "offsets"}
+    runs = _Runs()
+    with contextlib.ExitStack() as files:
+        columns = {name: files.enter_context(_appending(folder / f"{name}.npy", kind)) for name, kind in kinds.items()}
+        offsets = files.enter_context(replacing(folder / "offsets.npy"))
+        for batch in batches:
+            runs.add(batch.column(C.USER_ID))
+            for name, append in columns.items():
+                append(batch.column(name).to_numpy())
+        np.save(offsets, runs.offsets(), allow_pickle=False)
+    return runs.users()
+
+
+@contextlib.contextmanager
+def _appending(path: Path, kind: np.dtype[np.generic]) -> Iterator[Callable[[npt.NDArray[np.generic]], None]]:
+    """A .npy file that grows by what is appended: its header, which says the length, is written again at the end and keeps its size."""
+    length = 0
+
+    def append(values: npt.NDArray[np.generic]) -> None:
+        nonlocal length
+        file.write(np.ascontiguousarray(values, dtype=kind).data)
+        length += len(values)
+
+    def write_header() -> None:
+        np.lib.format.write_array_header_1_0(file, {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (length,)})
+
+    with replacing(path) as file:
+        write_header()
+        yield append
+        file.seek(0)
+        write_header()
+
+
+class _Runs:
+    """Who owns how many of the rows that went by, user after user."""
+
+    def __init__(self) -> None:
+        self._users: list[pa.Array] = []
+        self._lengths: list[npt.NDArray[np.int64]] = []
+
+    def add(self, owners: pa.Array) -> None:
+        """The owners of the next rows; the first of them may go on from the rows before."""
+        if not len(owners):
+            return
+        encoded = pc.run_end_encode(owners)
+        users, lengths = encoded.values, np.diff(encoded.run_ends.to_numpy(), prepend=0).astype(np.int64)
+        if self._users and self._users[-1][-1] == users[0]:
+            self._lengths[-1][-1] += lengths[0]
+            users, lengths = users[1:], lengths[1:]
+        if len(users):
+            self._users.append(users)
+            self._lengths.append(lengths)
+
+    def users(self) -> pa.Array:
+        """Each user once."""
+        return pa.concat_arrays(self._users) if self._users else pa.array([], pa.string())
+
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """(U + 1,) where each user's rows begin, and the end."""
+        return np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, np.int64), *self._lengths]))]).astype(np.int64)
+
+
 def read_sequences(folder: Path) -> Sequences:
-    """The histories of all users.
+    """The histories of all users, mapped from the files: only what is looked at is read, and nothing can be written.
 
     Raises:
         SourceError: an array is missing, damaged, of another type, or does not fit the others.
@@ -95,7 +165,7 @@ def read_sequences(folder: Path) -> Sequences:
 
 def _read_array(path: Path, kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
     try:
-        array: npt.NDArray[np.generic] = np.load(path, allow_pickle=False)
+        array: npt.NDArray[np.generic] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise SourceError("array cannot be read", where=path, expected="a whole .npy file", found=type(error).__name__, next_step=REMAKE) from error
     if array.dtype != kind or array.ndim != 1:

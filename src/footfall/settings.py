@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ TELEMETRY_OFF = {
 }
 """Set in every process that Footfall starts: nothing phones home."""
 
+_ENGINE = re.compile(r"duckdb|local(\[(\*|[1-9]\d*)\])?|spark://\S+")
+_MEMORY = re.compile(r"[1-9]\d*(MB|GB)")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -34,6 +38,8 @@ class Settings:
         pseudonym_key: key of the user-id hash (FOOTFALL_PSEUDONYM_KEY); None means the key file.
         api_keys: accepted HTTP keys (FOOTFALL_API_KEYS, comma separated).
         host, port: where the HTTP service listens (FOOTFALL_HOST, FOOTFALL_PORT).
+        engine: where table expressions run (FOOTFALL_ENGINE): "duckdb", or a Spark master as "local[*]" or "spark://host:7077".
+        engine_memory: what the engine holds before it spills to disk (FOOTFALL_ENGINE_MEMORY), as "2GB".
         replay_clock: whether requests may state the moment they are asked at (FOOTFALL_REPLAY_CLOCK=1); for replays only.
         encryption_keys: keys that seal raw batches, quarantine and backups (FOOTFALL_ENCRYPTION_KEY); the first seals, all open; none: no sealing.
     """
@@ -46,6 +52,8 @@ class Settings:
     port: int
     replay_clock: bool
     encryption_keys: Keys = field(default=(), repr=False)
+    engine: str = "duckdb"
+    engine_memory: str = "2GB"
 
     @property
     def paths(self) -> Paths:
@@ -70,8 +78,17 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         host=env.get("FOOTFALL_HOST", "127.0.0.1"),
         port=_port(env.get("FOOTFALL_PORT", "3000")),
         replay_clock=env.get("FOOTFALL_REPLAY_CLOCK") == "1",
+        engine=_matching(_ENGINE, env, "FOOTFALL_ENGINE", "duckdb", "duckdb, local[*] or spark://host:port"),
+        engine_memory=_matching(_MEMORY, env, "FOOTFALL_ENGINE_MEMORY", "2GB", "a number and MB or GB"),
         encryption_keys=keys_in(env),
     )
+
+
+def _matching(pattern: re.Pattern[str], env: Mapping[str, str], name: str, usual: str, expected: str) -> str:
+    text = env.get(name) or usual
+    if not pattern.fullmatch(text):
+        raise SettingsError("unusable setting", where=name, expected=expected, found=text, next_step=f"export {name}={usual}")
+    return text
 
 
 def _port(text: str) -> int:

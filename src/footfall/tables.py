@@ -9,7 +9,7 @@ import contextlib
 import errno
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -81,6 +81,26 @@ def write_parquet(path: Path, table: pa.Table, *, sealed: bool = False) -> None:
         pq.write_table(table.combine_chunks(), buffer if keys else file, **_PARQUET)
         if keys:
             file.write(seal(buffer.getvalue(), keys))
+
+
+def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table]) -> None:
+    """Write rows as they come, a row group at a time; the bytes are those of `write_parquet` on all of them together.
+
+    Raises:
+        DiskError: the disk is full.
+    """
+    settings = {name: value for name, value in _PARQUET.items() if name != "row_group_size"}
+    with replacing(path) as file, pq.ParquetWriter(file, schema, **settings) as writer:
+        held, rows, written = [schema.empty_table()], 0, 0
+        for batch in batches:
+            held.append(batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch]))
+            rows += batch.num_rows
+            if whole := rows - rows % ROW_GROUP:
+                table = pa.concat_tables(held)
+                writer.write_table(table.slice(0, whole).combine_chunks(), ROW_GROUP)
+                held, rows, written = [table.slice(whole)], rows - whole, written + whole
+        if rows or not written:
+            writer.write_table(pa.concat_tables(held).combine_chunks(), ROW_GROUP)
 
 
 def read_text(path: Path) -> str:

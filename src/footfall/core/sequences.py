@@ -10,6 +10,7 @@ import numpy.typing as npt
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+_PIECE = 4_194_304  # events looked at together where no result needs more
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Sequences:
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> Sequences:
         """Only the events where `mask` (E,) holds; users stay, some perhaps empty."""
-        counts = np.bincount(self.owners[mask], minlength=len(self))
+        counts = np.zeros(len(self), np.int64)
+        filled = self.offsets[:-1] < self.offsets[1:]  # an empty segment would count the first event of the next
+        counts[filled] = np.add.reduceat(mask, self.offsets[:-1][filled], dtype=np.int64) if filled.any() else 0
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return Sequences(self.item_index[mask], self.event_type[mask], self.occurred_at[mask], offsets)
 
@@ -60,12 +63,27 @@ class Sequences:
 
     def last(self, events: int) -> Sequences:
         """Each user's newest `events` events."""
-        rank_from_end = np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.item_index))
-        return self.keep(rank_from_end <= events)
+        lengths = np.minimum(self.lengths, events)
+        return self._pick(self.offsets[1:] - lengths, lengths)
 
     def take(self, users: Int64) -> Sequences:
         """The users at these positions, in this order."""
-        lengths = self.lengths[users]
+        return self._pick(self.offsets[users], self.offsets[np.asarray(users) + 1] - self.offsets[users])
+
+    def session_starts(self, gap_us: int) -> npt.NDArray[np.bool_]:
+        """(E,) whether an event begins a session of its user: the first one, and each after a pause longer than `gap_us`.
+
+        The same rule as `frames.sessions`, for arrays that are sorted already. It works in pieces, so that mapped arrays are never held whole.
+        """
+        starts = np.ones(len(self.occurred_at), bool)
+        for first in range(1, len(starts), _PIECE):
+            piece = self.occurred_at[first - 1 : first + _PIECE]
+            np.greater(np.diff(piece), gap_us, out=starts[first : first + _PIECE])
+        starts[self.offsets[:-1][self.lengths > 0]] = True
+        return starts
+
+    def _pick(self, starts: Int64, lengths: Int64) -> Sequences:
+        """One user a segment of `lengths` events from each of `starts` on."""
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        index = np.repeat(self.offsets[users] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        index = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
         return Sequences(self.item_index[index], self.event_type[index], self.occurred_at[index], offsets)

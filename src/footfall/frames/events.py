@@ -11,11 +11,12 @@ from footfall.contracts import EVENTS, C
 def canonical_events(events: ir.Table, as_of: int) -> ir.Table:
     """One row an event_id, only what occurred before `as_of` (microseconds), in the order of EVENTS.
 
-    Of several rows with one event_id (an event that came by two doors) the one received first stays.
+    Of several rows with one event_id (an event that came by two doors) the one received first stays; every other column decides between those
+    that were received at once, so that neither the order of arrival nor the engine shows.
     """
-    first = ibis.row_number().over(
-        group_by=events[C.EVENT_ID], order_by=[events[C.RECEIVED_AT], events[C.ORIGIN], events[C.USER_ID], events[C.OCCURRED_AT]]
-    )
+    before = [C.RECEIVED_AT, C.ORIGIN, C.USER_ID, C.OCCURRED_AT]
+    before += [name for name in EVENTS.schema.names if name not in {C.EVENT_ID, *before}]
+    first = ibis.row_number().over(group_by=events[C.EVENT_ID], order_by=[events[name] for name in before])
     return (
         events.mutate(_rank=first)
         .filter(lambda rows: (rows["_rank"] == 0) & (rows[C.OCCURRED_AT] < as_of))

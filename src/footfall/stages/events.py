@@ -6,63 +6,55 @@ data/raw/<contract>/*/rows.parquet -> data/tables/{events,catalogue,users}.parqu
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C, Contract
 from footfall.errors import FootfallError, SourceError
-from footfall.frames.engine import frame, run
 from footfall.frames.events import canonical_events
-from footfall.manifest import write_manifest
+from footfall.manifest import MANIFEST, write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.sources.landing import RESTORE, ROWS, check_batch, list_batches
-from footfall.tables import read_parquet, write_parquet
-
-_ROW = "row"
+from footfall.stages.opening import open_stage_engine, open_tables, read_table
+from footfall.tables import write_batches, write_parquet
 
 
 def make_tables(paths: Paths, params: Params) -> None:
-    """Read every accepted batch and write the three canonical tables.
+    """Read every accepted batch and write the three canonical tables. Events are never held in memory whole.
 
     Raises:
         SourceError: a batch's file is missing or damaged (it is named; nothing is written), or there are no batches.
         ContractError: a batch breaks its contract.
     """
     as_of = round(params.data.as_of.timestamp() * 1_000_000)
-    events = clean(pa.concat_tables(read_raw(paths, EVENTS)), as_of)
-    catalogue = latest_rows(CATALOGUE, read_raw(paths, CATALOGUE))
-    users = latest_rows(USERS, read_raw(paths, USERS))
+    checked = {contract: checked_batches(paths, contract) for contract in (EVENTS, CATALOGUE, USERS)}
+    catalogue = latest_rows(CATALOGUE, [read_table(path, CATALOGUE, next_step=RESTORE) for path in checked[CATALOGUE]])
+    users = latest_rows(USERS, [read_table(path, USERS, next_step=RESTORE) for path in checked[USERS]])
     users = users.filter(pc.less(users.column(C.FIRST_SEEN_AT), pa.scalar(params.data.as_of, users.schema.field(C.FIRST_SEEN_AT).type)))
-    for contract, table in ((EVENTS, events), (CATALOGUE, catalogue), (USERS, users)):
+    with open_stage_engine(paths) as engine:
+        events = canonical_events(open_tables(engine, checked[EVENTS], EVENTS, next_step=RESTORE), as_of)
+        rows = (EVENTS.check(pa.Table.from_batches([batch])) for batch in engine.batches(events))
+        write_batches(paths.tables / f"{EVENTS.name}.parquet", EVENTS.schema, rows)
+    for contract, table in ((CATALOGUE, catalogue), (USERS, users)):
         write_parquet(paths.tables / f"{contract.name}.parquet", table)
     write_manifest(paths.tables)
 
 
-def clean(raw: pa.Table, as_of: int) -> pa.Table:
-    """Canonical events among raw ones. The engine sees only what decides; the wide rows are then taken from Arrow."""
-    narrow = raw.select([C.EVENT_ID, C.USER_ID, C.OCCURRED_AT, C.RECEIVED_AT, C.ORIGIN]).append_column(_ROW, pa.array(np.arange(raw.num_rows)))
-    rows = run(canonical_events(frame(narrow), as_of).select(_ROW)).column(_ROW)
-    return raw.combine_chunks().take(rows.combine_chunks())
-
-
-def read_raw(paths: Paths, contract: Contract) -> list[pa.Table]:
-    """The accepted batches of one contract, in the order of their ids.
+def checked_batches(paths: Paths, contract: Contract) -> dict[Path, bool]:
+    """The rows' files of the accepted batches of one contract, in the order of their ids, and whether a manifest vouches for their bytes.
 
     Raises:
-        SourceError: none at all, or one that cannot be read.
+        SourceError: none at all, or one that is not what was accepted.
     """
     folders = list_batches(paths, contract.name)
     if not folders:
         raise SourceError("no accepted batch", where=paths.raw / contract.name, expected="at least one batch", next_step="footfall ingest")
-    tables = []
     for folder in folders:
         check_batch(folder)
-        table = read_parquet(folder / ROWS, next_step=RESTORE)
-        tables.append(contract.check(table.replace_schema_metadata(None), where=folder / ROWS))
-    return tables
+    return {folder / ROWS: (folder / MANIFEST).exists() for folder in folders}
 
 
 def latest_rows(contract: Contract, snapshots: list[pa.Table]) -> pa.Table:

@@ -6,65 +6,62 @@ data/tables/*.parquet -> data/sequences/ (its files: `footfall.arrays`)
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from footfall import arrays
 from footfall.contracts import CATALOGUE, EVENTS, PERSONALISE, USERS, C, Contract, refusing_users
-from footfall.core.sequences import Sequences
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import FootfallError, SourceError
 from footfall.frames import sequences as frames
-from footfall.frames.engine import frame, run
+from footfall.frames.engine import Engine
 from footfall.frames.events import interactions, without_users
 from footfall.manifest import CACHE, check_manifest, write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
+from footfall.stages.opening import open_stage_engine, open_tables
 from footfall.tables import read_parquet
 
-_NEEDED = (C.EVENT_ID, C.USER_ID, C.SESSION_ID, C.ITEM_ID, C.EVENT_TYPE, C.OCCURRED_AT)
+_REMAKE = f"{CACHE}, or dvc repro --force events"
 
 
 def make_sequences(paths: Paths, params: Params) -> None:
-    """Write data/sequences. Users who refuse to be personalised for are left out.
+    """Write data/sequences. Users who refuse to be personalised for are left out. Events are never held in memory whole.
 
     Raises:
         SourceError: a canonical table cannot be read, or nothing is left to learn from.
     """
-    check_manifest(paths.tables, next_step=f"{CACHE}, or dvc repro --force events")
+    check_manifest(paths.tables, next_step=_REMAKE)
     split = arrays.Split(*(round(moment.timestamp() * 1_000_000) for moment in (params.train_end, params.test_start, params.data.as_of)))
-    refusing = frame(refusing_users(_read(paths, USERS, (C.USER_ID, C.CONSENT)), PERSONALISE))
-    events = without_users(frame(_read(paths, EVENTS, _NEEDED)), refusing)
-    bought = interactions(events, frame(_read(paths, CATALOGUE, (C.ITEM_ID, C.RECOMMENDABLE))))
-    known = run(frames.vocabulary(bought, split.train_end, params.split.vocabulary_min_count))
-    if not known.num_rows:
+    with open_stage_engine(paths) as engine:
+        write_sequences(engine, paths, split, params)
+    arrays.write_split(paths.sequences, split)
+    write_manifest(paths.sequences)
+
+
+def write_sequences(engine: Engine, paths: Paths, split: arrays.Split, params: Params) -> None:
+    """Everything of data/sequences that the engine computes."""
+    folder = paths.sequences
+    refusing = refusing_users(_read(paths, USERS, (C.USER_ID, C.CONSENT)), PERSONALISE)
+    events = without_users(open_tables(engine, {_table(paths, EVENTS): True}, EVENTS, next_step=_REMAKE), engine.frame(refusing))
+    bought = interactions(events, engine.frame(_read(paths, CATALOGUE, (C.ITEM_ID, C.RECOMMENDABLE))))
+    vocabulary = engine.run(frames.vocabulary(bought, split.train_end, params.split.vocabulary_min_count))
+    if not vocabulary.num_rows:
         raise SourceError(
             "vocabulary is empty",
             where=paths.tables / "events.parquet",
             expected=f"items bought {params.split.vocabulary_min_count} times before {params.train_end:%Y-%m-%d}",
             next_step="ingest more events, or lower split.vocabulary_min_count in params.yaml",
         )
-    folder = paths.sequences
-    users, sequences = to_sequences(run(frames.sequences(events, frame(known))))
-    arrays.write_sequences(folder, sequences)
+    known = engine.frame(vocabulary)
+    users = arrays.write_rows(folder, engine.batches(frames.sequences(events, known)))
     arrays.write_users(folder, users)
-    arrays.write_vocabulary(folder, Vocabulary(tuple(known.column(C.ITEM_ID).to_pylist())))
-    arrays.write_split(folder, split)
+    arrays.write_vocabulary(folder, Vocabulary(tuple(vocabulary.column(C.ITEM_ID).to_pylist())))
     for window, end in (("validation", split.test_start), ("test", split.as_of)):
-        targets = run(frames.first_basket_targets(bought, frame(known), split.start(window), end))
+        targets = engine.run(frames.first_basket_targets(bought, known, split.start(window), end))
         arrays.write_targets(folder, window, to_targets(targets, users))
-    write_manifest(folder)
-
-
-def to_sequences(rows: pa.Table) -> tuple[pa.Array, Sequences]:
-    """Sorted rows of `frames.sequences` as (user ids, arrays)."""
-    encoded = rows.column(C.USER_ID).combine_chunks().dictionary_encode()
-    counts = np.bincount(encoded.indices.to_numpy(), minlength=len(encoded.dictionary))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    item_index, event_type, occurred_at = (rows.column(name).to_numpy() for name in (C.ITEM_INDEX, C.EVENT_TYPE, C.OCCURRED_AT))
-    return encoded.dictionary, Sequences(item_index, event_type, occurred_at, offsets)
 
 
 def to_targets(rows: pa.Table, users: pa.Array) -> pa.Table:
@@ -74,7 +71,11 @@ def to_targets(rows: pa.Table, users: pa.Array) -> pa.Table:
 
 
 def _read(paths: Paths, contract: Contract, columns: tuple[str, ...]) -> pa.Table:
-    return read_parquet(paths.tables / f"{contract.name}.parquet", columns, next_step="dvc repro events")
+    return read_parquet(_table(paths, contract), columns, next_step="dvc repro events")
+
+
+def _table(paths: Paths, contract: Contract) -> Path:
+    return paths.tables / f"{contract.name}.parquet"
 
 
 def main() -> int:
