@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from footfall.errors import BusyError, DiskError, WorkspaceError
 _DVC_BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 """What DVC says when another of its processes works in the folder; its exit status, 255, is the same for a failed stage."""
 _FULL = ("No space left on device", "Disk quota exceeded", "disk is full")
+_ASK_EVERY_S = 1.0
 _GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -37,11 +40,18 @@ def git(root: Path, *arguments: str, check: bool = True) -> str:
     return done.stdout.rstrip("\n")
 
 
-def dvc(root: Path, *arguments: str, on_line: Callable[[str], None] | None = None, keep_open: Sequence[int] = ()) -> list[str]:
+def dvc(
+    root: Path,
+    *arguments: str,
+    on_line: Callable[[str], None] | None = None,
+    keep_open: Sequence[int] = (),
+    stop: Callable[[], bool] | None = None,
+) -> list[str]:
     """Run one DVC command in `root`, handing on each line as it comes; return the last lines.
 
     The command runs below a guard that ends it, with all it started, when this process dies; `keep_open` are file descriptors that the
-    guard inherits, so that a lease outlives a killed flow until DVC's processes are gone.
+    guard inherits, so that a lease outlives a killed flow until DVC's processes are gone. `stop` is asked each second; once it says yes,
+    the command is ended, and so fails.
 
     Raises:
         BusyError: another DVC process works in the same folder.
@@ -63,6 +73,8 @@ def dvc(root: Path, *arguments: str, on_line: Callable[[str], None] | None = Non
         errors="replace",
         pass_fds=tuple(keep_open),
     ) as process:
+        if stop is not None:
+            threading.Thread(target=_end_when, args=(process, stop), daemon=True).start()
         for line in process.stdout or ():
             if line := line.strip():
                 last.append(line)
@@ -75,6 +87,14 @@ def dvc(root: Path, *arguments: str, on_line: Callable[[str], None] | None = Non
         raise BusyError(f"{name} found another DVC process at work", where=root, found=last[-1], next_step="wait for it to end, then run again")
     _raise_when_full(name, root, last)
     raise WorkspaceError(f"{name} failed", where=root, expected="exit status 0", found="\n".join([f"exit status {process.returncode}", *last]))
+
+
+def _end_when(process: subprocess.Popen[str], stop: Callable[[], bool]) -> None:
+    while process.poll() is None:
+        if stop():
+            process.terminate()  # the guard ends all that the command started
+            return
+        time.sleep(_ASK_EVERY_S)
 
 
 def _raise_when_full(name: str, root: Path, lines: Sequence[str]) -> None:

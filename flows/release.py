@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 
 from bentos import build as bento_build
 from bentos import registry
-from flows import repository
+from flows import erasing, repository
 from flows.lease import lease
 from flows.world import RETRY_DELAYS, worth_retrying
 from footfall import judging, store
@@ -105,10 +105,15 @@ def judge(paths: Paths, params: Params, record: Release, champion: Release | Non
 
 @task(retries=1, retry_delay_seconds=RETRY_DELAYS[0], retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
 def promote(engine: Engine, paths: Paths, decision: Decision) -> Release:
-    """Build the bento, then move the champion pointer: whoever starts from here on finds a bento of the champion."""
+    """Build the bento, then move the champion pointer: whoever starts from here on finds a bento of the champion.
+
+    Raises:
+        ErasureError: a user was erased since the bundle's data was read.
+    """
     record = releases.get(engine, decision.challenger)
     if record.bento_tag is None:
         releases.set_bento_tag(engine, record.release_id, bento_build.build(paths.root, record.model_tag))
+    erasing.require_made_since(paths.root, engine)
     return releases.promote(engine, record.release_id, decision.as_dict())
 
 

@@ -51,11 +51,14 @@ class Document:
 class Verdict(Document):
     """What the gate said of one batch or of the canonical tables.
 
-    `outcome` is "pass" or "hold"; `quarantined` counts rows by reason; each check is
-    {"rule", "severity": "row" | "batch", "ok", "expected", "observed", "error"}. An error inside a check stands in `error`, never as bad data.
+    `outcome` is "pass" or "hold"; `quarantined` counts rows by reason; each check is {"rule", "severity": "row" | "batch", "ok", "expected",
+    "observed", "error", "samples"}. An error inside a check stands in `error`, never as bad data. Samples name rows by ids: no user, no text.
+    `profile` counts what the batch holds and `measures` holds that against the accepted batches before it; both None where nobody asked.
+    `released` is {"by", "at", "note"} of the person who let a held batch in.
     """
 
-    SCHEMA: ClassVar[str] = "footfall.verdict/1"
+    SCHEMA: ClassVar[str] = "footfall.verdict/2"
+    BEFORE: ClassVar[str] = "footfall.verdict/1"
     subject: str
     contract: str
     outcome: str
@@ -63,6 +66,35 @@ class Verdict(Document):
     quarantined: dict[str, int]
     checks: list[dict[str, Any]]
     next_step: str | None = None
+    profile: dict[str, Any] | None = None
+    measures: list[dict[str, Any]] | None = None
+    released: dict[str, str] | None = None
+
+    @classmethod
+    def from_json(cls, text: str, *, where: object = None) -> Self:
+        """Read a verdict of this schema or of the one before, which had no samples, profile or measures.
+
+        Raises:
+            ContractError: no JSON, another schema or version, a missing or unknown key.
+        """
+        if f'"{cls.BEFORE}"' in text:
+            text = _lifted(text, cls.BEFORE, cls.SCHEMA, {"profile": None, "measures": None, "released": None})
+        return super().from_json(text, where=where)
+
+    def without_samples(self) -> Self:
+        """The same verdict without the ids of single rows: for reports that are kept where rows are not, and for erasure."""
+        return dataclasses.replace(self, checks=[{**check, "samples": []} for check in self.checks])
+
+
+def _lifted(text: str, before: str, schema: str, added: dict[str, Any]) -> str:
+    """A document of the schema `before` with the keys that `schema` added; any other text as it is."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(document, dict) or document.get("schema") != before:
+        return text
+    return json.dumps({**document, **added, "schema": schema})
 
 
 @dataclass(frozen=True)
@@ -127,3 +159,23 @@ class Metrics(Document):
     policies: dict[str, dict[str, Any]]
     slices: dict[str, dict[str, Any]]
     differences: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ErasureCertificate(Document):
+    """What became of one erasure: where the user was, when they were gone from there, and what still bears their traces. It does not say who.
+
+    Each place is {"place", "rows", "at"}: rows found there, and when they were gone (null: not yet). Each of `releases` is {"release_id",
+    "revision"}: it was trained on raw batches that are gone, and cannot be rebuilt byte for byte. `left` counts by place what a last look found.
+    """
+
+    SCHEMA: ClassVar[str] = "footfall.erasure/1"
+    erasure_id: str
+    subject: str
+    requested_at: str
+    finished_at: str | None = None
+    seconds: float | None = None
+    places: list[dict[str, Any]] = field(default_factory=list)
+    releases: list[dict[str, str]] = field(default_factory=list)
+    remains: list[str] = field(default_factory=list)
+    left: dict[str, int] | None = None

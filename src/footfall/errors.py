@@ -13,6 +13,7 @@
     │   └── StoreDamageError its file is damaged
     ├── ReleaseError         a release is unknown or may not change state that way
     ├── WorkspaceError       a workspace or checkout is not in the state a verb needs
+    │   └── ErasureError     a user was erased whose rows this work was made from
     ├── BusyError            another retrain holds the lease
     └── ServiceError         a process that Footfall needs did not start or answer
 
@@ -114,6 +115,10 @@ class ReleaseError(FootfallError):
 
 class WorkspaceError(FootfallError):
     """A workspace or checkout is not in the state that a verb needs."""
+
+
+class ErasureError(WorkspaceError):
+    """A user was erased meanwhile, and what was being made holds their rows."""
 
 
 class BusyError(FootfallError):

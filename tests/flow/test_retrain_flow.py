@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def production(root: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return made
 
 
-def _make_bundle(root: Path, *, on_line: Callable[[str], None], keep_open: Sequence[int]) -> None:
+def _make_bundle(root: Path, *, on_line: Callable[[str], None], **_: object) -> None:
     """What `dvc repro` leaves behind, in small: a bundle of this `as_of`, its lock and its metrics."""
     as_of = load_params(root / "params.yaml").data.as_of
     on_line("Running stage 'bundle':")

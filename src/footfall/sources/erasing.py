@@ -33,7 +33,7 @@ def from_quarantine(paths: Paths, erased: Erased, *, remove: bool = True) -> Cou
     """Bad rows that were put aside one by one. Do this after `from_raw`, which needs them to know what its batches were landed with."""
     total = Counts()
     for batch in quarantine.list_all(paths):
-        gone = _count(batch.path, erased)
+        gone = count(batch.path, erased)
         total += gone
         if gone and remove:
             bad, _ = erased.split(read_parquet(batch.path))
@@ -58,7 +58,7 @@ def from_landing(paths: Paths, erased: Erased, *, remove: bool = True) -> Counts
     """Candidates between landing and the gate: nobody works on one now, so it is dropped whole and the next ingest lands it again."""
     total = Counts()
     for rows in sorted(paths.landing.glob(f"*/*/{landing.ROWS}")):
-        gone = _count(rows, erased)
+        gone = count(rows, erased)
         total += gone
         if gone and remove:
             shutil.rmtree(rows.parent)
@@ -71,7 +71,7 @@ def from_tables(paths: Paths, erased: Erased, *, remove: bool = True) -> Counts:
     """The canonical tables that lie here: rewritten; DVC makes them anew when it next looks."""
     found, total = {}, Counts()
     for path in sorted(paths.tables.glob("*.parquet")):
-        gone = _count(path, erased)
+        gone = count(path, erased)
         total += gone
         if gone:
             found[path.name] = erased.split(read_parquet(path))[0]
@@ -124,7 +124,7 @@ def _from_folders(paths: Paths, folders: list[Path], erased: Erased, *, remove: 
     total = Counts()
     for folder in folders:
         if (folder / landing.ROWS).exists():
-            gone = _count(folder / landing.ROWS, erased)
+            gone = count(folder / landing.ROWS, erased)
             total += gone
             if remove:
                 _rewrite(paths, folder, erased, gone)
@@ -171,7 +171,7 @@ def _noted(verdict: Verdict, erased: Erased, gone: Counts, aside: pa.Table | Non
     return noted.without_samples()
 
 
-def _count(path: Path, erased: Erased) -> Counts:
+def count(path: Path, erased: Erased) -> Counts:
     """Erased rows of one file; only the columns that say so are read."""
     if not erased:
         return Counts()

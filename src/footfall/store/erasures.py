@@ -155,6 +155,15 @@ def sweep(engine: Engine, user_id: str, until: datetime) -> dict[str, int]:
         return _delete(connection, user_id, to_us(until), everything=False)
 
 
+def sweep_subject(engine: Engine, subject: str, until: datetime) -> dict[str, int]:
+    """`sweep` for somebody of whom only the digest is known."""
+    total = Counter[str]()
+    for user_id in _users(engine):
+        if subject_of(user_id) == subject:
+            total.update(sweep(engine, user_id, until))
+    return dict(total)
+
+
 def left_in(engine: Engine, user_id: str, until: datetime) -> dict[str, int]:
     """How many rows from at or before `until` the store still has of one user, by table."""
     with reading(engine) as connection:
