@@ -6,35 +6,39 @@ cut from the Arrow table that came in. An exception inside a check holds the bat
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import Counter
+import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.rules import Rule, Suite, read_suite
+from expectations.history import Measure, Past, compare
+from expectations.profile import profile
+from expectations.receipt import HOLD, PASS, Check, check, measure_check, reasons_of, share_check, verdict
+from expectations.rules import HISTORY, Suite, read_suite
+from expectations.validation import validate
 from footfall.contracts import CONTRACTS, EVENT_TYPES, LIVE_ORIGIN, C
 from footfall.documents import Verdict
 from footfall.params import Ingest
-from footfall.settings import TELEMETRY_OFF
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PASS, HOLD = "pass", "hold"
+__all__ = ["HOLD", "PASS", "Judgement", "Past", "judge"]
 EARLIEST = "1990-01-01T00:00:00+00:00"
 """Before any shop's first event: seconds or milliseconds taken for microseconds fall in 1970."""
 CATALOGUE_ITEM_ID = "catalogue_item_id"
 """Joined at the door: the item as the product table has it, null when it does not. (A set of 92,000 ids as an argument costs 13 s a batch.)"""
 LIVE_DELAY_S = "live_delay_s"
 """Made at the door: seconds from its occurrence to its receipt of an event that came in by HTTP, null for any other."""
-_ONE_AT_A_TIME = threading.Lock()
+FILE_DELAY_S = "file_delay_s"
+"""The same of an event that came in any other way."""
+ACCEPTED_BEFORE = "accepted_before"
+"""Joined at the door: whether an accepted batch of the same days has the event."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def judge(
     known_items: Collection[str] | None = None,
     until: datetime | None = None,
     arrival: Ingest | None = None,
+    past: Past | None = None,
 ) -> Judgement:
     """Hold `table` against the suite of its contract.
 
@@ -68,24 +73,48 @@ def judge(
         known_items: ids of the product table; without them no item is called unknown.
         until: the first moment that the batch may not contain.
         arrival: how late and how early a live event may come; only what enters is asked, so that narrower bounds leave the past alone.
+        past: the accepted batches before this one; without it nothing is compared and the receipt has no profile.
 
     Raises:
         ContractError: the table has another shape (that is no matter for the gate), or there is no suite.
     """
     suite = read_suite(contract_name)
     table = CONTRACTS[contract_name].check(table, where=subject)
-    given = {"known_items": known_items, "until": until, "arrival": arrival}
+    given = {"known_items": known_items, "until": until, "arrival": arrival, "past": past, "covers": past and past.covers}
     rules = [rule for rule in suite.rules if rule.needs is None or given[rule.needs] is not None]
+    results = validate(_to_pandas(table, suite, known_items, past), rules, _parameters(until, arrival, past))
+    reasons = reasons_of(rules, results, table.num_rows)
+    checks = [check(rule, results[rule.key], table) for rule in rules]
+    checks.append(share_check(suite, reasons, table.num_rows))
+    counted = measures = None
+    if past is not None:
+        counted = profile(contract_name, table, past.covers and (past.covers[0].isoformat(), past.covers[1].isoformat()))
+        measured, compared = _against_history(contract_name, counted, past)
+        measures = [measure.as_dict() for measure in measured]
+        checks += compared
+    final = {rule.says for rule in suite.rules if rule.final}
+    said = verdict(contract_name, subject, table.num_rows, reasons, checks, final)
+    return Judgement(dataclasses.replace(said, profile=counted, measures=measures), *_part(table, reasons))
+
+
+def _against_history(contract_name: str, counted: dict[str, Any], past: Past) -> tuple[list[Measure], list[Check]]:
+    """The batch's measures, and what the rules about them say."""
+    suite = read_suite(contract_name, HISTORY)
+    measures = compare(contract_name, counted, past, suite.limits)
+    kinds = {measure.kind for measure in measures}
+    asked = [rule for rule in suite.rules if rule.kind in kinds]
+    results = validate(_measures_to_pandas(measures), asked, {}) if asked else {}
+    return measures, [measure_check(rule, results.get(rule.key), measures) for rule in suite.rules]
+
+
+def _parameters(until: datetime | None, arrival: Ingest | None, past: Past | None) -> dict[str, Any]:
+    """What the suite's rules name by `$PARAMETER`."""
     parameters: dict[str, Any] = {"event_types": list(EVENT_TYPES), "earliest": EARLIEST, "until": until}
     if arrival is not None:
         parameters |= {"lateness_s": arrival.lateness_hours * 3600, "ahead_s": -arrival.ahead_minutes * 60}
-    frame = _to_pandas(table, suite, known_items)
-    results = _validate(frame, rules, parameters)
-    reasons = _reasons(rules, results, table.num_rows)
-    checks = [_check(rule, results[rule.key], table.num_rows) for rule in rules]
-    checks.append(_share_check(suite, reasons, table.num_rows))
-    verdict = _verdict(contract_name, subject, table.num_rows, reasons, checks)
-    return Judgement(verdict, *_part(table, reasons))
+    if past is not None and past.covers is not None:
+        parameters["first_day"] = datetime.combine(past.covers[0], time(), UTC)
+    return parameters
 
 
 def _part(table: pa.Table, reasons: dict[int, str]) -> tuple[pa.Table, pa.Table]:
@@ -99,109 +128,32 @@ def _part(table: pa.Table, reasons: dict[int, str]) -> tuple[pa.Table, pa.Table]
     return table.filter(pa.array(good)), bad
 
 
-def _to_pandas(table: pa.Table, suite: Suite, known_items: Collection[str] | None) -> pd.DataFrame:
+def _to_pandas(table: pa.Table, suite: Suite, known_items: Collection[str] | None, past: Past | None) -> pd.DataFrame:
     needed = [name for name in table.column_names if name in {*suite.columns, C.EVENT_TYPE}]
     frame = table.select(needed)
     if CATALOGUE_ITEM_ID in suite.columns:
         items = table.column(C.ITEM_ID)
         known = pc.is_in(items, value_set=pa.array(sorted(known_items or ()), pa.string()))
         frame = frame.append_column(CATALOGUE_ITEM_ID, pc.if_else(known, items, pa.scalar(None, pa.string())))
-    if LIVE_DELAY_S in suite.columns:
-        frame = frame.append_column(LIVE_DELAY_S, _live_delay_s(table))
+    if ACCEPTED_BEFORE in suite.columns:
+        ids = pa.array(sorted(past.accepted_ids) if past else [], pa.string())
+        frame = frame.append_column(ACCEPTED_BEFORE, pc.is_in(table.column(C.EVENT_ID), value_set=ids))
+    for name, live in ((LIVE_DELAY_S, True), (FILE_DELAY_S, False)):
+        if name in suite.columns:
+            frame = frame.append_column(name, _delay_s(table, live=live))
     rows: pd.DataFrame = frame.to_pandas()
     return rows
 
 
-def _live_delay_s(table: pa.Table) -> pa.ChunkedArray:
+def _delay_s(table: pa.Table, *, live: bool) -> pa.ChunkedArray:
     occurred, received = (table.column(name).cast(pa.int64()) for name in (C.OCCURRED_AT, C.RECEIVED_AT))
     seconds = pc.divide(pc.subtract(received, occurred).cast(pa.float64()), 1e6)
-    return pc.if_else(pc.equal(table.column(C.ORIGIN), LIVE_ORIGIN), seconds, pa.scalar(None, pa.float64()))
+    by_http = pc.equal(table.column(C.ORIGIN), LIVE_ORIGIN)
+    return pc.if_else(by_http if live else pc.invert(by_http), seconds, pa.scalar(None, pa.float64()))
 
 
-def _validate(frame: pd.DataFrame, rules: list[Rule], parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Results by rule key, as plain dictionaries."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in TELEMETRY_OFF.items()})
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults, ProgressBarsConfig
-
-    # Great Expectations keeps its context in a global, so threads take turns.
-    with _ONE_AT_A_TIME:
-        # Without a documentation site, which would leave a folder in /tmp for each context.
-        stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
-        quiet = ProgressBarsConfig(globally=False, metric_calculations=False)
-        context = gx.get_context(mode="ephemeral", project_config=DataContextConfig(store_backend_defaults=stores, progress_bars=quiet))
-        batch = (
-            context.data_sources.add_pandas("door")
-            .add_dataframe_asset("rows")
-            .add_batch_definition_whole_dataframe("all")
-            .get_batch({"dataframe": frame})
-        )
-        expectations = [{"type": rule.type, "kwargs": rule.kwargs, "severity": rule.severity, "meta": {"key": rule.key}} for rule in rules]
-        suite = gx.ExpectationSuite(name="rules", expectations=expectations)
-        # One call, because each hashes the whole frame. COMPLETE names every failing row.
-        outcome = batch.validate(suite, result_format={"result_format": "COMPLETE"}, expectation_parameters=parameters)
-    results = {}
-    for result in outcome.results:
-        config = result.expectation_config
-        if config is None:
-            raise RuntimeError("Great Expectations gave a result without its expectation")
-        results[config.meta["key"]] = {"success": result.success, "result": result.result, "error": _error(result.exception_info)}
-    return results
-
-
-def _error(info: dict[str, Any] | None) -> str | None:
-    """The message of an exception inside a check; Great Expectations nests it by metric, or not."""
-    if not info:
-        return None
-    if "raised_exception" in info:
-        return str(info["exception_message"]).strip().splitlines()[0] if info["raised_exception"] else None
-    messages = [_error(inner) for inner in info.values() if isinstance(inner, dict)]
-    return next((message for message in messages if message), None)
-
-
-def _reasons(rules: list[Rule], results: dict[str, dict[str, Any]], rows: int) -> dict[int, str]:
-    """Row number -> why it is bad; a row with several faults has the first in the suite's order."""
-    reasons: dict[int, str] = {}
-    for rule in rules:
-        if rule.reason is not None:
-            for row in results[rule.key]["result"].get("unexpected_index_list") or ():
-                reasons.setdefault(int(row), rule.reason)
-    if any(not 0 <= row < rows for row in reasons):
-        raise RuntimeError("Great Expectations named a row that the batch does not have")
-    return reasons
-
-
-def _check(rule: Rule, outcome: dict[str, Any], rows: int) -> dict[str, Any]:
-    result = outcome["result"]
-    if "unexpected_count" in result:
-        observed: object = f"{result['unexpected_count']} of {result.get('element_count', rows)} rows break it"
-    else:
-        observed = str(result["observed_value"]) if result.get("observed_value") is not None else None
-    ok = bool(outcome["success"]) and outcome["error"] is None
-    mostly = rule.kwargs.get("mostly")
-    expected = rule.says if mostly is None else f"{rule.says} (at least {mostly:.0%})"
-    return {"rule": rule.reason or rule.type, "severity": rule.level, "ok": ok, "expected": expected, "observed": observed, "error": outcome["error"]}
-
-
-def _share_check(suite: Suite, reasons: dict[int, str], rows: int) -> dict[str, Any]:
-    """A few bad rows are set aside; many mean that the batch itself is broken."""
-    alone = {rule.reason for rule in suite.rules if rule.alone}
-    bad = sum(reason not in alone for reason in reasons.values())
-    ok = rows < suite.share_from_rows or bad <= suite.max_bad_share * rows
-    expected = f"at most {suite.max_bad_share:.0%} of the rows are bad (asked from {suite.share_from_rows} rows)"
-    return {"rule": "bad_row_share", "severity": "batch", "ok": ok, "expected": expected, "observed": f"{bad} of {rows} rows are bad", "error": None}
-
-
-def _verdict(contract_name: str, subject: str, rows: int, reasons: dict[int, str], checks: list[dict[str, Any]]) -> Verdict:
-    errors = [check for check in checks if check["error"] is not None]
-    broken = [check for check in checks if check["severity"] == "batch" and not check["ok"]]
-    outcome = HOLD if errors or broken else PASS
-    quarantined = dict(sorted(Counter(reasons.values()).items()))
-    next_step = None
-    if errors:
-        next_step = f"a check itself failed: mend rule '{errors[0]['rule']}' in expectations/suites/{contract_name}.json, then land the batch again"
-    elif broken:
-        next_step = f"look at data/quarantine/held/{contract_name}/{subject}, mend the source, then: footfall ingest"
-    elif quarantined:
-        next_step = f"footfall quarantine show {subject}"
-    return Verdict(subject, contract_name, outcome, rows, quarantined, checks, next_step)
+def _measures_to_pandas(measures: list[Measure]) -> pd.DataFrame:
+    columns = {"kind": pa.string(), "value": pa.float64(), "low": pa.float64(), "high": pa.float64()}
+    table = pa.table({name: pa.array([getattr(measure, name) for measure in measures], kind) for name, kind in columns.items()})
+    rows: pd.DataFrame = table.to_pandas()
+    return rows

@@ -1,8 +1,9 @@
-"""Reading the suites: JSON in Great Expectations' own form, with two words of ours in each rule's `meta`.
+"""Reading the suites: JSON in Great Expectations' own form, with a few words of ours in each rule's `meta`.
 
 `level` is "row" (its failing rows go to quarantine with `reason`) or "batch" (a failure holds the whole batch);
 `needs` names an argument of `judge` without which the rule is not asked. `alone` keeps its rows out of the share of bad rows:
-they say something of their sender, not of the batch. `says` is the rule in words, for receipts.
+they say something of their sender, not of the batch. `final` is a rule that nobody can waive: what breaks it would break what comes after the gate.
+`kind` names the measures that a rule of history is about. `says` is the rule in words, for receipts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 from footfall.errors import ContractError
 
 FOLDER = Path(__file__).parent / "suites"
+HISTORY = FOLDER / "history"
+"""Suites about measures: a batch against the accepted ones before it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Rule:
     reason: str | None
     needs: str | None
     alone: bool = False
+    final: bool = False
+    kind: str | None = None
 
     @property
     def key(self) -> str:
@@ -39,12 +44,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Suite:
-    """The rules of one contract, and the share of bad rows above which a batch of at least `share_from_rows` rows is held."""
+    """The rules of one contract, and the share of bad rows above which a batch of at least `share_from_rows` rows is held.
+
+    `limits` of a suite of history say by kind of measure what is allowed (`expectations.history`).
+    """
 
     name: str
     rules: tuple[Rule, ...]
     max_bad_share: float
     share_from_rows: int
+    limits: dict[str, dict[str, int]]
 
     @property
     def columns(self) -> list[str]:
@@ -65,7 +74,8 @@ def read_suite(contract_name: str, folder: Path = FOLDER) -> Suite:
         raise ContractError("no suite for this contract", where=path, expected=names, found=contract_name)
     document = json.loads(path.read_text(encoding="utf-8"))
     rules = tuple(_rule(entry) for entry in document["expectations"])
-    return Suite(document["name"], rules, document["meta"]["max_bad_share"], document["meta"]["max_bad_share_from_rows"])
+    meta = document["meta"]
+    return Suite(document["name"], rules, meta.get("max_bad_share", 1.0), meta.get("max_bad_share_from_rows", 0), meta.get("limits", {}))
 
 
 def _rule(entry: dict[str, Any]) -> Rule:
@@ -79,4 +89,6 @@ def _rule(entry: dict[str, Any]) -> Rule:
         meta.get("reason"),
         meta.get("needs"),
         meta.get("alone", False),
+        meta.get("final", False),
+        meta.get("kind"),
     )

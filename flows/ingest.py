@@ -6,6 +6,7 @@ Run twice, or again after a kill, it does nothing twice: batches are known by id
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,8 +17,10 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from expectations import gate
-from flows import watermarks
+from expectations.page import render
+from flows import erasing, watermarks
 from flows.lease import lease
+from flows.past import nothing_came, past_of
 from flows.world import RETRY_DELAYS, worth_retrying
 from footfall import store
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C, Contract
@@ -28,15 +31,19 @@ from footfall.paths import Paths
 from footfall.pseudonyms import read_key
 from footfall.settings import Settings, load_settings
 from footfall.sources import Source, landing, live, open_source, quarantine
+from footfall.sources.erased import Erased, WithoutErased
+from footfall.sources.held import lift_empty, was_rejected
 from footfall.sources.landing import Batch, read_candidate
 from footfall.sources.months import snapshot_id
-from footfall.store import consent
+from footfall.store import consent, erasures
 from footfall.store import events as event_store
-from footfall.tables import read_parquet
+from footfall.tables import read_parquet, write_text
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+REPLAYED = "-replay-"
+"""In the id of a batch of rows that came back from quarantine."""
 INGEST_WAIT_S = 900.0
 """How long an ingest waits for another one, or for a retrain that is digesting data/raw."""
 
@@ -51,6 +58,7 @@ class Ingested:
         quarantined: rows put into quarantine now, by reason.
         held: batches held back, each with its failed rules and the command that shows it.
         stored: events newly in the live store.
+        erased: rows of erased users that the source still has; they were left out.
     """
 
     batches: list[str] = field(default_factory=list)
@@ -59,6 +67,7 @@ class Ingested:
     quarantined: dict[str, int] = field(default_factory=dict)
     held: list[dict[str, Any]] = field(default_factory=list)
     stored: int = 0
+    erased: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -89,13 +98,15 @@ def run_ingest(settings: Settings, source: str | None, until: datetime) -> Inges
     try:
         landing.complete(settings.paths)
         if source is not None:
-            shop = open_source(source, pseudonym_key(settings))
+            erasing.recall(settings.paths, engine)
+            shop = without_erased(engine, open_source(source, pseudonym_key(settings)))
             for batch in land_snapshots(settings.paths, shop, until):
                 pass_gate(settings.paths, engine, batch, until, done)
             for batch in land_events(settings.paths, shop, until):
                 pass_gate(settings.paths, engine, batch, until, done)
             if not any(held["contract"] == EVENTS.name for held in done.held):
                 watermarks.write(settings.paths.watermarks, shop.name, until)  # a held month is landed again, once somebody has mended it
+            done.erased = shop.left_out
         for batch in land_live(settings.paths, engine, until):
             pass_gate(settings.paths, engine, batch, until, done)
             live.finish(engine, batch)
@@ -105,16 +116,30 @@ def run_ingest(settings: Settings, source: str | None, until: datetime) -> Inges
     return done
 
 
-def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done: Ingested) -> None:
-    """Let the gate judge one batch, and put every part of it where it belongs.
+def without_erased(engine: Engine, shop: Source) -> WithoutErased:
+    """The source without what users who were erased did before that: a shop's own log may keep it."""
+    return WithoutErased(shop, Erased(erasures.list_all(engine)), lambda users: erasures.first_events(engine, users))
 
-    The store comes before data/raw: a kill in between is mended by the next run, because the batch is not accepted yet.
-    """
+
+def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done: Ingested) -> None:
+    """Let the gate judge one batch, and put every part of it where it belongs. Rows that a person rejected as a batch are not judged again."""
     if batch.landed:
         done.known += 1
         return
-    judgement = judge(paths, batch, until)
+    if was_rejected(paths, batch.contract, batch.batch_id, landing.landed_digest(batch.path / landing.ROWS)):
+        shutil.rmtree(batch.path)
+        done.known += 1
+        return
+    settle(paths, engine, batch, judge(paths, batch, until), done)
+
+
+def settle(paths: Paths, engine: Engine, batch: Batch, judgement: gate.Judgement, done: Ingested) -> None:
+    """Put every part of a judged batch where it belongs, and a page beside it that people can read.
+
+    The store comes before data/raw: a kill in between is mended by the next run, because the batch is not accepted yet.
+    """
     verdict = judgement.verdict
+    write_text(paths.data_reports / batch.contract / f"{batch.batch_id}.html", render(verdict))
     if verdict.outcome != "pass":
         landing.hold(paths, batch, verdict)
         done.held.append(_held(batch, verdict))
@@ -125,6 +150,7 @@ def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done:
     elif batch.contract == USERS.name:
         store_consent(engine, judgement.good)
     landing.accept(paths, batch, judgement.good, verdict)
+    lift_empty(paths, batch)
     done.batches.append(f"{batch.contract}/{batch.batch_id}")
     done.rows[batch.contract] = done.rows.get(batch.contract, 0) + judgement.good.num_rows
     done.quarantined = dict(sorted((Counter(done.quarantined) + Counter(verdict.quarantined)).items()))
@@ -142,9 +168,12 @@ def land_snapshots(paths: Paths, shop: Source, until: datetime) -> list[Batch]:
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
 def land_events(paths: Paths, shop: Source, until: datetime) -> list[Batch]:
-    """Land the source's events since the last ingest, by month."""
+    """Land the source's events since the last ingest, by month; a silence longer than any before as a batch without rows, which the gate holds."""
     since = watermarks.read(paths.watermarks, shop.name)
-    return [landing.land(paths, EVENTS.name, batch_id, table, origin=shop.name) for batch_id, table in shop.events(since, until)]
+    batches = [landing.land(paths, EVENTS.name, batch_id, table, origin=shop.name) for batch_id, table in shop.events(since, until)]
+    if not batches and (batch_id := nothing_came(paths, shop.name, since, until)):
+        batches.append(landing.land(paths, EVENTS.name, batch_id, EVENTS.schema.empty_table(), origin=shop.name))
+    return batches
 
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
@@ -158,7 +187,8 @@ def judge(paths: Paths, batch: Batch, until: datetime) -> gate.Judgement:
     """Ask the gate about one batch. No retry: the same rows would get the same verdict."""
     known = known_items(paths) if batch.contract == EVENTS.name else None
     arrival = load_params(paths.params).ingest
-    return gate.judge(batch.contract, read_candidate(batch), subject=batch.batch_id, known_items=known, until=until, arrival=arrival)
+    past = None if REPLAYED in batch.batch_id else past_of(paths, batch, until)  # a few bad rows are no batch to compare
+    return gate.judge(batch.contract, read_candidate(batch), subject=batch.batch_id, known_items=known, until=until, arrival=arrival, past=past)
 
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
@@ -217,6 +247,8 @@ def report(done: Ingested) -> None:
         done.known,
         done.stored,
     )
+    if done.erased:
+        logger.info("left out %s rows of users who were erased", done.erased)
     if done.quarantined:
         logger.warning("rows in quarantine, by reason: %s; look at them: footfall quarantine list", done.quarantined)
     for held in done.held:

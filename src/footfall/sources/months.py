@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_MONTH = re.compile(r"[^-]+-(\d{4})-(\d\d)(?:-from-(\d\d)(?:t(\d{6}))?)?(?:-to-(\d\d)(?:t(\d{6}))?)?")
+_DAY = re.compile(r"[^-]+-(\d{4})-(\d\d)-(\d\d)(?:-\d+)?")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,32 @@ def month_batches(source: str, since: datetime, until: datetime) -> Iterator[Mon
         name += f"-to-{_day(end)}" if end < after else ""
         yield MonthBatch(name, start, end)
         start = end
+
+
+def claimed_span(batch_id: str) -> tuple[datetime, datetime] | None:
+    """The span of time that an event batch's id claims, to the second; None where the id says nothing of time.
+
+    >>> claimed_span("shop-2017-10-from-29-to-30t120000")
+    (datetime.datetime(2017, 10, 29, 0, 0, tzinfo=datetime.timezone.utc), datetime.datetime(2017, 10, 30, 12, 0, tzinfo=datetime.timezone.utc))
+    >>> [moment.day for moment in claimed_span("live-2017-11-03-2")]
+    [3, 4]
+    """
+    try:
+        if found := _DAY.fullmatch(batch_id):
+            year, month, day = (int(part) for part in found.groups())
+            return datetime(year, month, day, tzinfo=UTC), datetime(year, month, day, tzinfo=UTC) + timedelta(days=1)
+        if found := _MONTH.fullmatch(batch_id):
+            year, month = int(found[1]), int(found[2])
+            after = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+            start = _moment(year, month, found[3], found[4]) if found[3] else datetime(year, month, 1, tzinfo=UTC)
+            return start, _moment(year, month, found[5], found[6]) if found[5] else after
+    except ValueError:
+        pass  # no date of the calendar
+    return None
+
+
+def _moment(year: int, month: int, day: str, clock: str | None) -> datetime:
+    return datetime.strptime(f"{year:04d}{month:02d}{day}{clock or '000000'}", "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
 def snapshot_id(source: str, until: datetime) -> str:

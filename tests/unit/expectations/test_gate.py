@@ -72,7 +72,7 @@ def test_bad_rows_go_to_quarantine_each_with_its_reason_and_the_good_rows_stay()
     ]
     assert judged.good.column(C.EVENT_ID).to_pylist() == ["e000", "e006"]
     assert judged.verdict.quarantined == {"item_missing": 1, "price_negative": 1, "quantity_not_positive": 1, "unknown_item": 2}
-    assert judged.verdict.next_step == "footfall quarantine show shop-2017-03"
+    assert str(judged.verdict.next_step).startswith("footfall quarantine show shop-2017-03, then: footfall quarantine replay")
 
 
 def test_a_huge_quantity_is_a_unit_and_not_a_fault() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expectations.gate import CATALOGUE_ITEM_ID, LIVE_DELAY_S
+from expectations.gate import ACCEPTED_BEFORE, CATALOGUE_ITEM_ID, FILE_DELAY_S, LIVE_DELAY_S
 from expectations.rules import FOLDER, read_suite
 from footfall.contracts import CONTRACTS
 from footfall.errors import ContractError
@@ -18,7 +18,7 @@ def test_there_is_a_suite_for_each_contract_that_is_landed() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_rule_looks_at_a_column_of_its_contract(name: str) -> None:
-    assert set(read_suite(name).columns) <= {*CONTRACTS[name].schema.names, CATALOGUE_ITEM_ID, LIVE_DELAY_S}
+    assert set(read_suite(name).columns) <= {*CONTRACTS[name].schema.names, CATALOGUE_ITEM_ID, LIVE_DELAY_S, FILE_DELAY_S, ACCEPTED_BEFORE}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from expectations.__main__ import main
+from footfall.manifest import write_manifest
 from footfall.paths import Paths
 from footfall.tables import write_parquet
 from tests.unit.rows import catalogue, events, user, users
@@ -27,6 +28,7 @@ def write(paths: Paths, table: pa.Table) -> None:
     """Canonical tables with these events."""
     for name, rows in (("events", table), ("catalogue", catalogue("apple", "pear")), ("users", users(user("ann")))):
         write_parquet(paths.tables / f"{name}.parquet", rows)
+    write_manifest(paths.tables)
 
 
 def test_good_tables_pass_and_the_report_repeats_byte_for_byte(paths: Paths) -> None:
@@ -59,4 +61,4 @@ def test_a_missing_table_is_named(paths: Paths, capsys: pytest.CaptureFixture[st
     (paths.tables / "users.parquet").unlink()
 
     assert main(["validate"]) == 1
-    assert "dvc repro events" in capsys.readouterr().err
+    assert "dvc repro --force events" in capsys.readouterr().err
