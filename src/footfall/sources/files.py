@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,46 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from footfall.contracts import C
 from footfall.errors import SourceError
-from footfall.sources.mapping import Mapping
+from footfall.pseudonyms import pseudonym
+from footfall.sources.rules import Mapping
+from footfall.sources.translation import as_text
+
+_RAW_USER, _PSEUDONYM = "raw_user", "pseudonym"
 
 
 class LogFiles:
-    """One log on one connection of its own."""
+    """One log on one connection of its own; see `mapped.Log`."""
 
-    def __init__(self, mapping: Mapping) -> None:
+    items: ir.Table | None = None
+    users: ir.Table | None = None
+    windowed = False
+
+    def __init__(self, mapping: Mapping, key: bytes | None) -> None:
         """Remember; no file is opened yet."""
         self.mapping = mapping
+        self._key = key
 
     @cached_property
     def table(self) -> ir.Table:
+        """The files with pseudonyms in the user column: what is made of it, a session's name or an event's id, gives nobody away."""
+        table, user = self._raw, self.mapping.events.get(C.USER_ID)
+        if self._key is None or user is None:
+            return table
+        (column,) = user.columns
+        named = table.mutate(**{_RAW_USER: as_text(table[column])})
+        users = self.fetch(named.filter(named[_RAW_USER].notnull()).select(_RAW_USER).distinct()).column(_RAW_USER)
+        names = pa.table({_RAW_USER: users, _PSEUDONYM: pa.array([pseudonym(user, self._key) for user in users.to_pylist()], pa.string())})
+        joined = named.drop(column).left_join(ibis.memtable(names), _RAW_USER)
+        return joined.select(*[name for name in table.columns if name != column], **{column: joined[_PSEUDONYM]})
+
+    def between(self, _start: datetime, _end: datetime) -> ir.Table:
+        """All rows: DuckDB reads of the files what a question needs."""
+        return self.table
+
+    @cached_property
+    def _raw(self) -> ir.Table:
         """The files as they are; text columns only where the format is CSV."""
         paths = self._paths()
         with self._told():

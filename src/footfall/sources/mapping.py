@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +15,7 @@ import yaml
 
 from footfall.contracts import CATALOGUE, EVENT_TYPES, EVENTS, C
 from footfall.errors import SourceError
+from footfall.sources.rules import NEGATIVE_QUANTITY, Mapping, Price, Query, Rule, Shown, Words
 
 FORMATS = {"parquet": "parquet", "csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "ndjson": "json"}
 LEAVE_OUT = ("without_user", "without_time", "without_item")
@@ -25,72 +24,14 @@ _SET_BY_US = {C.EVENT_TYPE, C.RECEIVED_AT, C.ORIGIN, C.PRICE_MINOR, C.CURRENCY}
 EVENT_COLUMNS = tuple(name for name in EVENTS.schema.names if name not in _SET_BY_US) + (PRICE,)
 _OF_CATALOGUE = {C.TITLE, C.DESCRIPTION, C.BRAND, C.CATEGORY_PATH, C.IMAGE}
 CATALOGUE_COLUMNS = tuple(name for name in CATALOGUE.schema.names if name in _OF_CATALOGUE)
-_KEYS = ("name", "files", "format", "csv", "time_zone", "currency", "events", "event_type", "returns", "leave_out", "catalogue", "not_recommendable")
+_KEYS = (
+    *("name", "files", "format", "csv", "sql", "time_zone", "currency", "events", "event_type", "returns", "leave_out"),
+    *("catalogue", "not_recommendable", "anonymous", "exposures"),
+)
+_SQL = ("url", "url_from", "query", "catalogue_query", "users_query", "batch_rows")
+_PASSWORD = re.compile(r"://[^/@]*?:(?!\$\{)[^/@]+@")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-NEGATIVE_QUANTITY = "negative_quantity"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Where one value comes from.
-
-    Attributes:
-        columns: the file's columns; several are joined with "-" (in `category_path` with " > ").
-        value: a constant instead of a column.
-        format: of a time written as text, in strptime's letters; without it ISO 8601.
-        unit: of a time written as a number since 1970: s, ms or us.
-    """
-
-    columns: tuple[str, ...] = ()
-    value: str | int | float | None = None
-    format: str | None = None
-    unit: str | None = None
-
-
-@dataclass(frozen=True)
-class Price:
-    """What the price column says: of one `unit` or of the whole `line`, with so many minor units to one (100 for euro, 1 for yen or cents)."""
-
-    column: str
-    of: str = "line"
-    minor_units: int = 100
-
-
-@dataclass(frozen=True)
-class Words:
-    """The kind of each event: one for all rows, or by the words of a column; a word without a translation stays and the gate holds its batch."""
-
-    value: str | None = None
-    column: str | None = None
-    words: Dictionary[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """How one log reads. `path` is the mapping's own file; relative `files` lie beside it."""
-
-    path: Path
-    name: str
-    files: str
-    format: str
-    csv: Dictionary[str, str]
-    time_zone: str
-    currency: str | None
-    events: Dictionary[str, Rule]
-    price: Price | None
-    event_type: Words
-    returns: str | None
-    leave_out: frozenset[str]
-    catalogue: Dictionary[str, Rule]
-    not_recommendable: tuple[str, ...]
-
-    @property
-    def columns(self) -> set[str]:
-        """Every column of the file that the mapping reads."""
-        rules = [*self.events.values(), *self.catalogue.values()]
-        named = {column for rule in rules for column in rule.columns}
-        return named | {column for column in (self.event_type.column, self.price and self.price.column) if column}
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -116,9 +57,11 @@ class _Reader:
 
     def mapping(self, document: object) -> Mapping:
         given = self._dictionary(document, "the mapping", _KEYS)
-        for key in ("name", "files", "events", "event_type"):
+        for key in ("name", "events", "event_type", "sql" if "sql" in given else "files"):
             if key not in given:
                 raise self._error(key, "a value", "nothing")
+        if "sql" in given and "files" in given:
+            raise self._error("sql", "either `files` or `sql`", "both")
         name = self._text(given["name"], "name")
         if not _NAME.fullmatch(name):
             raise self._error("name", "small letters, digits and _, at most 40", name)
@@ -129,21 +72,20 @@ class _Reader:
         price = self._price(events.pop(PRICE, None))
         if price is not None and currency is None:
             raise self._error("currency", "the currency of the prices", "nothing")
-        for column in (C.USER_ID, C.OCCURRED_AT):
-            if column not in events:
-                raise self._error(f"events.{column}", "a column", "nothing")
-        if isinstance(events[C.USER_ID], list) or (isinstance(events[C.USER_ID], dict) and "column" not in events[C.USER_ID]):
-            raise self._error(f"events.{C.USER_ID}", "one column", "several, or a constant")
-        files = self._text(given["files"], "files")
+        anonymous = self._flag(given.get("anonymous", False), "anonymous")
+        self._check_keys_of_events(events, anonymous=anonymous, exposed="exposures" in given)
+        sql = None if "sql" not in given else self._sql(given["sql"])
+        files = "" if sql is not None else self._text(given["files"], "files")
         return Mapping(
             path=self._path,
             name=name,
             files=files,
-            format=self._format(given.get("format"), files),
+            format="sql" if sql is not None else self._format(given.get("format"), files),
             csv={
                 key: self._text(value, f"csv.{key}")
                 for key, value in self._dictionary(given.get("csv", {}), "csv", ("delimiter", "encoding")).items()
             },
+            sql=sql,
             time_zone=self._zone(given.get("time_zone", "UTC")),
             currency=currency,
             events={column: self._rule(rule, f"events.{column}") for column, rule in events.items()},
@@ -156,7 +98,49 @@ class _Reader:
                 for column, rule in self._dictionary(given.get("catalogue", {}), "catalogue", CATALOGUE_COLUMNS).items()
             },
             not_recommendable=tuple(str(item) for item in self._list(given.get("not_recommendable"), "not_recommendable")),
+            anonymous=anonymous,
+            exposures=None if given.get("exposures") is None else self._shown(given["exposures"]),
         )
+
+    def _check_keys_of_events(self, events: dict[str, Any], *, anonymous: bool, exposed: bool) -> None:
+        user, needed = events.get(C.USER_ID), (C.OCCURRED_AT,) if anonymous else (C.USER_ID, C.OCCURRED_AT)
+        for column in needed:
+            if column not in events:
+                raise self._error(f"events.{column}", "a column", "nothing")
+        if isinstance(user, list) or (isinstance(user, dict) and "column" not in user):
+            raise self._error(f"events.{C.USER_ID}", "one column", "several, or a constant")
+        if exposed and (missing := [name for name in (C.ITEM_ID, C.POSITION, *(() if anonymous else (C.REQUEST_ID,))) if name not in events]):
+            raise self._error(f"events.{missing[0]}", "a column, as `exposures` is there", "nothing")
+        if anonymous and (user is not None or C.REQUEST_ID in events):
+            raise self._error("anonymous", f"a log without {C.USER_ID} and {C.REQUEST_ID}: each row gets its own", "a column of one")
+
+    def _sql(self, given: object) -> Query:
+        parts = self._dictionary(given, "sql", _SQL)
+        if ("url" in parts) == ("url_from" in parts):
+            raise self._error("sql", "either `url` or `url_from`", "both" if "url" in parts else "neither")
+        url = self._text(parts["url"], "sql.url") if "url" in parts else "${" + self._text(parts["url_from"], "sql.url_from") + "}"
+        if _PASSWORD.search(url):
+            raise self._error("sql.url", "${NAME} in the password's place, or url_from: NAME", "a password in the file")
+        log = self._text(parts.get("query"), "sql.query")
+        if missing := [name for name in (":since", ":until") if name not in log]:
+            raise self._error("sql.query", "a query bounded by :since and :until", f"no {' and no '.join(missing)}")
+        batch_rows = parts.get("batch_rows", Query.batch_rows)
+        if isinstance(batch_rows, bool) or not isinstance(batch_rows, int) or batch_rows < 1:
+            raise self._error("sql.batch_rows", "a whole number from 1", batch_rows)
+        catalogue, users = (None if parts.get(key) is None else self._text(parts[key], f"sql.{key}") for key in ("catalogue_query", "users_query"))
+        return Query(url, log, catalogue, users, batch_rows)
+
+    def _shown(self, given: object) -> Shown:
+        parts = self._dictionary(given, "exposures", (C.POLICY, C.PROPENSITY))
+        for column in (C.POLICY, C.PROPENSITY):
+            if column not in parts:
+                raise self._error(f"exposures.{column}", "a column", "nothing")
+        return Shown(*(self._rule(parts[column], f"exposures.{column}") for column in (C.POLICY, C.PROPENSITY)))
+
+    def _flag(self, given: object, key: str) -> bool:
+        if not isinstance(given, bool):
+            raise self._error(key, "true or false", given)
+        return given
 
     def _rule(self, given: object, key: str) -> Rule:
         if isinstance(given, str):
