@@ -7,7 +7,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-RACES: dict[str, str] = {}
+RACES: dict[str, str] = {
+    "data": "10 million clicks to sessions, split and arrays, against pandas, polars, DuckDB and replay-rec; cost and memory up to 50 million",
+    "simulator": "events a second of the simulated shop",
+}
 """Name of a race -> what it measures. The race is `benchmarks.<name>` with `run(root, full) -> Path`."""
 
 

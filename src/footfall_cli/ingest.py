@@ -24,7 +24,8 @@ def run(
     source: Annotated[
         str | None,
         typer.Option(
-            help="complete_journey, seeded_shop or a mapping file (docs/data.md); without it only the HTTP service's live events are landed."
+            help="complete_journey, seeded_shop, simulator with options, or a mapping file (docs/data.md); "
+            "without it only the HTTP service's live events are landed."
         ),
     ] = None,
     until: MomentOption = None,

@@ -57,7 +57,7 @@ def show_pages(world: World, standing: Standing, user: Int64, rng: np.random.Gen
     _favourites(standing, user, kind, items, here)
     _campaign_items(standing, kind, items, here, rng.random(count))
     items, here = _ordered(world, items, here & _first_of_its_kind(items), rng)
-    depth = 2 + rng.geometric(0.25, count)
+    depth = 1 + rng.geometric(0.35, count)
     seen = here & (np.arange(SLOTS) < depth[:, None])
     return Pages(user, kind, _queries(world, user, kind, aim, rng), items, seen)
 

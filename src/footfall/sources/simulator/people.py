@@ -22,6 +22,7 @@ DAY_US = 86_400_000_000
 _CLUSTERS = 12
 _TREND = (0, 9)  # the categories that a taste shift turns users to
 _CHOOSINESS = 3.0
+_STAY_DAYS = 210.0  # what a newcomer's life comes to, passers-by included
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def build_people(scenario: Scenario, assortment: Assortment) -> People:
         cluster=cluster,
         language=np.where(rng.random(count) < 0.7, ZH, EN),
         thrift=rng.gamma(4.0, 0.3, count).astype(np.float32),
-        visits=rng.gamma(1.3, 0.12 / 1.3, count) + 0.01,
+        visits=rng.gamma(1.3, 0.24 / 1.3, count) + 0.01,
         joined=np.concatenate([joined, bots, farm]),
         left_day=np.concatenate([left_day, np.full(len(bots) + len(farm), NEVER)]),
         fade=fade,
@@ -142,9 +143,9 @@ def _tastes(rng: np.random.Generator, assortment: Assortment, vectors: Float32) 
 
 
 def _lives(rng: np.random.Generator, scenario: Scenario) -> tuple[Int64, Int64, Float64]:
-    """(joined, left_day, fade): half of the users are there on the first day; of those who come later a fifth stays for days only."""
+    """(joined, left_day, fade): so many are there on the first day that a few more come than leave; of the newcomers a fifth stays for days only."""
     count, first, last = scenario.users, scenario.first_day, scenario.last_day
-    old = rng.random(count) < 0.5
+    old = rng.random(count) < _STAY_DAYS / (_STAY_DAYS + 1.2 * (last - first))
     day = np.where(old, first - rng.integers(1, 300, count), rng.integers(first, last, count))
     joined = day * DAY_US + (rng.uniform(7.0, 22.0, count) * 3.6e9).astype(np.int64)
     passing = ~old & (rng.random(count) < 0.2)

@@ -16,7 +16,7 @@ FESTIVAL, DISCOUNT, NEW_ITEMS = "festival", "discount", "new_items"
 _WEEKDAYS = (0.92, 0.88, 0.9, 0.95, 1.05, 1.22, 1.15)  # Monday first
 _WORKDAY = (3, 1, 1, 0, 0, 1, 2, 5, 8, 10, 11, 12, 16, 14, 11, 10, 10, 11, 14, 19, 24, 26, 20, 10)
 _WEEKEND = (5, 3, 1, 1, 0, 0, 1, 3, 7, 13, 17, 18, 17, 17, 17, 17, 16, 16, 16, 18, 21, 22, 18, 11)
-_TRAFFIC = {FESTIVAL: 1.8, DISCOUNT: 1.25, NEW_ITEMS: 1.1}
+_TRAFFIC = {FESTIVAL: 1.5, DISCOUNT: 1.25, NEW_ITEMS: 1.1}
 _PRICE = {FESTIVAL: 0.8, DISCOUNT: 0.85, NEW_ITEMS: 1.0}
 
 
@@ -39,7 +39,7 @@ class Campaign:
 def rhythm(day: int, campaign: Campaign | None) -> float:
     """Visits of a day over those of an ordinary one: the weekday, the rush before the new year, the campaign."""
     at = day_date(day)
-    rush = 1.0 + 0.7 * float(np.exp(-(((day - day_number(date(at.year, 12, 22))) / 9.0) ** 2)))
+    rush = 1.0 + 0.35 * float(np.exp(-(((day - day_number(date(at.year, 12, 22))) / 9.0) ** 2)))
     return _WEEKDAYS[at.weekday()] * rush * (1.0 if campaign is None else _TRAFFIC[campaign.kind])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.gate import judge
+from expectations.history import Past
 from footfall.contracts import CAMPAIGNS, CATALOGUE, EVENT_TYPES, EVENTS, RELATIONS, USERS, C
 from footfall.pseudonyms import DEMO_KEY
 from footfall.sources import open_source
@@ -72,10 +74,14 @@ def test_the_gate_lets_everything_pass() -> None:
     months = dict(simulator.events(None, END))
 
     judged = [judge(CATALOGUE.name, simulator.catalogue(), subject="catalogue"), judge(USERS.name, simulator.users(END), subject="users", until=END)]
-    judged += [judge(EVENTS.name, table, subject=name, known_items=known, until=END) for name, table in list(months.items())[:2]]
+    past: tuple[dict[str, Any], ...] = ()
+    for number, (name, table) in enumerate(months.items(), start=1):
+        covers = date(2021, number, 1), date(2021, number + 1, 1)
+        judged.append(judge(EVENTS.name, table, subject=name, known_items=known, until=END, past=Past(past, covers)))
+        past += (judged[-1].verdict.profile,)
 
-    assert [judgement.verdict.outcome for judgement in judged] == ["pass"] * 4
-    assert [judgement.bad.num_rows for judgement in judged] == [0] * 4
+    assert [check for judgement in judged for check in judgement.verdict.checks if not check["ok"]] == []
+    assert [(judgement.verdict.outcome, judgement.bad.num_rows) for judgement in judged] == [("pass", 0)] * 6
 
 
 def test_the_gate_finds_the_faults_that_are_switched_on() -> None:
