@@ -63,7 +63,7 @@ def listing(cache: Path, digest: str) -> dict[str, str] | None:
 
 def is_whole(path: Path) -> bool:
     """Whether an object is what its name says."""
-    return _md5(path) == f"{path.parent.name}{path.name.removesuffix(FOLDER)}"
+    return md5_of(path) == f"{path.parent.name}{path.name.removesuffix(FOLDER)}"
 
 
 def outputs(document: dict[str, Any], stages: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -102,7 +102,7 @@ def mend(root: Path) -> Mended:
     with contextlib.suppress(WorkspaceError):  # no remote, or one that lacks some: what is missing is found below
         dvc(root, "fetch", "--quiet")
     for path, digest, stage in _files(root, cache):
-        if path.exists() and _md5(path) == digest:
+        if path.exists() and md5_of(path) == digest:
             continue
         name = str(path.relative_to(root))
         if _vouched(root, path):
@@ -142,6 +142,7 @@ def _vouched(root: Path, path: Path) -> bool:
     return path.exists()
 
 
-def _md5(path: Path) -> str:
+def md5_of(path: Path) -> str:
+    """md5 of a file: its name in the cache."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

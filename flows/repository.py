@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flows import leftovers
 from flows.commands import dvc, git
 from flows.workspace import BRANCH
 from footfall.errors import HoldError, ParamsError, WorkspaceError
@@ -87,7 +88,11 @@ def repro(root: Path, *, on_line: Callable[[str], None] | None = None, keep_open
 
 
 def commit_candidate(root: Path, message: str) -> str:
-    """Commit what a retrain made (parameters, `dvc.lock`, the batches' digest, reports); return the commit, old when nothing changed."""
+    """Commit what a retrain made (parameters, `dvc.lock`, the batches' digest, reports); return the commit, old when nothing changed.
+
+    Call it holding the retrain lease: a lock of git's that a kill left is removed.
+    """
+    leftovers.sweep(root)
     git(root, "add", "--", *(name for name in _COMMITTED if (root / name).exists()))
     if git(root, "diff", "--cached", "--name-only"):
         git(root, "commit", "--quiet", "--no-verify", "-m", message)
@@ -134,6 +139,18 @@ def push(root: Path) -> list[str]:
 def is_clean(root: Path) -> bool:
     """Whether the files that a retrain writes are as committed."""
     return not git(root, "status", "--porcelain", "--untracked-files=all", "--", *_COMMITTED)
+
+
+def tidy(root: Path) -> bool:
+    """Put right what a killed run left: stale locks, and changes that were never committed. Call it holding the retrain lease.
+
+    Returns whether there was anything.
+    """
+    stale = leftovers.sweep(root)
+    clean = is_clean(root)
+    if not clean:
+        undo(root)
+    return bool(stale) or not clean
 
 
 def undo(root: Path) -> None:

@@ -134,9 +134,8 @@ def push_if_possible(paths: Paths) -> list[str] | None:
 @contextlib.contextmanager
 def undone_on_failure(paths: Paths) -> Iterator[None]:
     """Put the workspace back to its last commit when the block fails; first of all undo what a killed run left."""
-    if not repository.is_clean(paths.root):
-        get_run_logger().warning("an earlier retrain was interrupted; its changes are undone first")
-        repository.undo(paths.root)
+    if repository.tidy(paths.root):
+        get_run_logger().warning("an earlier retrain was interrupted; what it left was undone first")
     try:
         yield
     except BaseException as error:  # a cancelled run is undone too; the error goes on
