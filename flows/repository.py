@@ -17,6 +17,7 @@ from flows.workspace import BRANCH
 from footfall.errors import HoldError, ParamsError, WorkspaceError
 from footfall.params import load_params
 from footfall.paths import Paths
+from footfall.tables import write_text
 
 _AS_OF = re.compile(r"""^(?P<key>[ \t]+as_of:[ \t]*)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s#]+)""", re.MULTILINE)
 _COMMITTED = ("params.yaml", "dvc.lock", "data/raw.dvc", "reports")
@@ -57,15 +58,13 @@ def set_as_of(root: Path, as_of: datetime) -> None:
         raise ParamsError("cannot date the parameters", where=path, expected="one line 'as_of:' below 'data:'", found=f"{len(found)} such lines")
     dated = _AS_OF.sub(lambda match: f'{match["key"]}"{as_of.astimezone(UTC).isoformat()}"', text)
     if dated != text:
-        half = path.with_suffix(".yaml.half")
-        half.write_text(dated, encoding="utf-8")
-        half.replace(path)
+        write_text(path, dated)
     if load_params(path).data.as_of != as_of:
         raise ParamsError("cannot date the parameters", where=path, expected=as_of.isoformat(), found=load_params(path).data.as_of.isoformat())
 
 
-def repro(root: Path, *, on_line: Callable[[str], None] | None = None, keep_open: Sequence[int] = ()) -> None:
-    """Bring everything that `dvc.yaml` describes up to date, as one subprocess.
+def repro(root: Path, *, on_line: Callable[[str], None] | None = None, keep_open: Sequence[int] = (), stop: Callable[[], bool] | None = None) -> None:
+    """Bring everything that `dvc.yaml` describes up to date, as one subprocess, which is ended when `stop` says so.
 
     Raises:
         BusyError: another DVC process works in this workspace.
@@ -75,7 +74,7 @@ def repro(root: Path, *, on_line: Callable[[str], None] | None = None, keep_open
     report = Paths(root).validation_report
     before = report.stat().st_mtime_ns if report.exists() else None
     try:
-        dvc(root, "repro", on_line=on_line, keep_open=keep_open)
+        dvc(root, "repro", on_line=on_line, keep_open=keep_open, stop=stop)
     except WorkspaceError as error:
         if report.exists() and report.stat().st_mtime_ns != before:
             for table in json.loads(report.read_text(encoding="utf-8"))["tables"].values():
@@ -164,4 +163,5 @@ def undo(root: Path) -> None:
         git(root, "checkout", "--quiet", "HEAD", "--", *tracked)
     git(root, "clean", "--quiet", "-fd", "--", *_COMMITTED)
     if (root / "dvc.lock").exists():
-        dvc(root, "checkout", "--quiet", "--force", "dvc.yaml")
+        # outputs that an erasure has dropped from the cache stay away: the next run makes them anew
+        dvc(root, "checkout", "--quiet", "--force", "--allow-missing", "dvc.yaml")

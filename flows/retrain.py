@@ -1,5 +1,7 @@
 """Flow `retrain`: the DVC graph at a later `as_of`, then the release gate. One at a time, and undone as a whole when it fails.
 
+A retrain that a user's erasure overtakes stops, is undone, lets the erasure through, and begins again.
+
 The order of the tasks is the story: ingest, date, reproduce, commit, release, push.
 """
 
@@ -15,7 +17,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 
-from flows import repository
+from flows import erasing, repository
 from flows.ingest import INGEST_WAIT_S, ingest, moment
 from flows.lease import lease, lease_is_held, read_lease
 from flows.release import release
@@ -23,11 +25,13 @@ from flows.world import RETRY_DELAYS, worth_retrying
 from footfall import store
 from footfall.bundle import release_id
 from footfall.core.promotion import PROMOTE
-from footfall.errors import FootfallError
+from footfall.errors import ErasureError, FootfallError
 from footfall.paths import Paths
 from footfall.settings import Settings, load_settings
 from footfall.store import releases
 
+ATTEMPTS = 3
+"""How often a retrain begins anew because a user was erased meanwhile."""
 RETRAIN_WAIT_S = 3600.0
 """How long a retrain waits for another one; what it then finds decided already it does not do again."""
 
@@ -46,10 +50,24 @@ def retrain(as_of: datetime | None = None, reason: str = "by hand", source: str 
         BusyError: another retrain holds the lease for more than an hour.
         HoldError: the canonical tables were held.
         WorkspaceError: this is no workspace, or a stage failed; the workspace is back at its last commit.
+        ErasureError: erasures overtook it again and again.
     """
-    settings = load_settings()
-    root, paths, as_of = settings.paths.root, settings.paths, moment(as_of)
-    repository.require_workspace(root)
+    settings, as_of = load_settings(), moment(as_of)
+    repository.require_workspace(settings.paths.root)
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return once(settings, as_of, reason, source, force)
+        except ErasureError as error:
+            if not left:
+                raise
+            get_run_logger().warning("%s; the retrain begins again once the erasure is through", error.what)
+            erasing.let_through(settings)
+    raise AssertionError("unreachable")
+
+
+def once(settings: Settings, as_of: datetime, reason: str, source: str | None, force: bool) -> dict[str, Any]:
+    """One attempt, holding the lease."""
+    paths = settings.paths
     if lease_is_held(paths.lease):
         get_run_logger().info("waiting for whoever holds the lease: %s", read_lease(paths.lease))
     with lease(paths.lease, f"retrain to {as_of.isoformat()}: {reason}", wait_s=RETRAIN_WAIT_S) as handle:
@@ -61,9 +79,10 @@ def retrain(as_of: datetime | None = None, reason: str = "by hand", source: str 
         with undone_on_failure(paths):
             with _timed(seconds, "ingest"):
                 ingested = ingest(source=source, until=as_of)
+            finish_erasures(settings)
             with _timed(seconds, "reproduce"):
                 date(paths, as_of)
-                reproduce(paths, handle)
+                reproduce(settings, handle)
             candidate = commit(paths, as_of, reason)
         with _timed(seconds, "release"):
             decision = release()
@@ -100,9 +119,28 @@ def date(paths: Paths, as_of: datetime) -> None:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def reproduce(paths: Paths, lease_handle: int) -> None:
-    """One `dvc repro`, its lines in the run's log. No retry: what DVC runs is maths."""
-    repository.repro(paths.root, on_line=get_run_logger().info, keep_open=[lease_handle])
+def reproduce(settings: Settings, lease_handle: int) -> None:
+    """One `dvc repro`, its lines in the run's log. No retry: what DVC runs is maths.
+
+    Raises:
+        ErasureError: a user was erased meanwhile; DVC was stopped.
+    """
+    engine = store.open_store(settings.store_url)
+    try:
+        repository.repro(settings.paths.root, on_line=get_run_logger().info, keep_open=[lease_handle], stop=lambda: erasing.is_overtaken(engine))
+    except FootfallError:
+        erasing.require_none_waiting(engine)  # then that is why it failed
+        raise
+    else:
+        erasing.require_none_waiting(engine)
+    finally:
+        engine.dispose()
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def finish_erasures(settings: Settings) -> None:
+    """Carry out what erasures on record have left to do, such as those that were killed: this run must not train on their rows."""
+    erasing.finish_waiting(settings)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

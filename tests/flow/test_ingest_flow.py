@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from flows import erasing
 from flows import ingest as ingest_module
 from flows.ingest import ingest
 from flows.replay import replay
@@ -18,10 +19,12 @@ from footfall.documents import Verdict
 from footfall.errors import HoldError, SourceError
 from footfall.paths import Paths
 from footfall.pseudonyms import pseudonym
+from footfall.settings import load_settings
 from footfall.sources import landing, quarantine
 from footfall.sources.landing import Batch
 from footfall.sources.months import month_batches
 from footfall.store import consent, events, open_store
+from footfall.tables import read_parquet
 
 NOVEMBER = datetime(2017, 11, 1, tzinfo=UTC)
 USER = pseudonym("1", b"key")
@@ -105,6 +108,20 @@ def test_a_refusal_reaches_the_store_that_the_service_reads(root: Path, shop: Tw
     ingest(source="two_items", until=datetime(2017, 11, 5, tzinfo=UTC))
     assert consent.refusals(engine, "personalise") == {USER}
     engine.dispose()
+
+
+def test_an_erased_user_does_not_come_back_from_a_log_that_still_has_them(root: Path, shop: TwoItems) -> None:
+    shop.rows += [_event(f"other{day}", datetime(2017, 9, day, tzinfo=UTC), user_id=pseudonym("2", b"key")) for day in (1, 2, 3)]
+    ingest(source="two_items", until=NOVEMBER)
+    erasing.erase(load_settings(), [USER])
+    assert _stored(root) == 3
+    Paths(root).watermarks.unlink()  # the log is read from its beginning
+
+    again = ingest(source="two_items", until=NOVEMBER)
+    assert (again["erased"], again["stored"], again["rows"], again["quarantined"]) == (43, 0, {}, {})
+    assert again["known"] == 1  # September, without the erased rows
+    assert _stored(root) == 3
+    assert USER not in read_parquet(landing.list_batches(Paths(root), "events")[1] / landing.ROWS).column(C.USER_ID).to_pylist()
 
 
 def test_without_an_accepted_catalogue_the_held_one_is_named(root: Path, shop: TwoItems, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from footfall.store.moments import from_us, to_us
 
 _AHEAD = timedelta(days=1)
 PEOPLE = (C.USER_ID, C.OTHER_USER_ID)
-_MOMENTS = (C.OCCURRED_AT, C.RECEIVED_AT, C.FIRST_SEEN_AT, C.SINCE)
+_MOMENTS = (C.OCCURRED_AT, C.RECEIVED_AT, C.FIRST_SEEN_AT, C.SINCE, C.SHOWN_AT)
 ASKED = (*PEOPLE, *_MOMENTS)
 """Columns that decide whether a row is erased."""
 
@@ -58,12 +58,12 @@ class Erased:
         return found
 
     def split(self, table: pa.Table) -> tuple[pa.Table, Counter[str]]:
-        """`table` (EVENTS, USERS, RELATIONS, or bad rows of them) without erased rows, and how many of them there were, by subject."""
+        """`table` (EVENTS, USERS, RELATIONS, EXPOSURES, or bad rows of them) without erased rows, and how many of them there were, by subject."""
         removed = Counter[str]()
         gone = None
         for name in [name for name in PEOPLE if name in table.column_names]:
             for user, subject in self.among(table.column(name)).items():
-                mine = pc.and_(pc.equal(table.column(name), user), self._is_old(table, self.until[subject]))
+                mine = pc.fill_null(pc.and_(pc.equal(table.column(name), user), self._is_old(table, self.until[subject])), False)
                 if count := pc.sum(mine).as_py():
                     removed[subject] += count
                     gone = mine if gone is None else pc.or_(gone, mine)

@@ -53,7 +53,7 @@ def test_an_erased_user_is_gone_from_every_place_on_every_database(root: Path, e
     fill_store(engine)
     settings, rounds, seconds = settings_of(root, store_url), trial.count(small=1, stated=10), []
     for number in range(rounds):
-        name, releases = user(number), {tag.split("/")[1] for tag in git(root, "tag").split()}
+        name = user(number)
         assert len(traces(root, name)) > 10
         (certificate,) = erasing.erase(settings, [name])
 
@@ -61,7 +61,7 @@ def test_an_erased_user_is_gone_from_every_place_on_every_database(root: Path, e
         assert events.history(engine, name, 2**60, 10).item_ids == []
         assert not any(erasing.look(settings, erasures.subject_of(name), datetime.now(UTC)).values())
         assert all(traces(root, user(other)) for other in range(number + 1, USERS_HERE))
-        assert {release["release_id"] for release in certificate.releases} == releases - {f"s{n}" for n in range(number - 1)}
+        assert {release["release_id"] for release in certificate.releases} == ({f"s{number - 1}"} if number else {"r0", "r1"})  # each is lost once
         assert name not in certificate.to_json()
         assert certificate.seconds is not None
         assert certificate.seconds < 60
