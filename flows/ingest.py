@@ -23,19 +23,20 @@ from flows.lease import lease
 from flows.past import nothing_came, past_of
 from flows.world import RETRY_DELAYS, worth_retrying
 from footfall import store
-from footfall.contracts import CATALOGUE, EVENTS, USERS, C, Contract
+from footfall.contracts import CATALOGUE, EVENTS, EXPOSURES, USERS, C, Contract
 from footfall.documents import Verdict
 from footfall.errors import HoldError, SourceError
 from footfall.params import load_params
 from footfall.paths import Paths
 from footfall.pseudonyms import read_key
 from footfall.settings import Settings, load_settings
-from footfall.sources import Source, landing, live, open_source, quarantine
+from footfall.sources import Source, consents, landing, live, open_source, quarantine
 from footfall.sources.erased import Erased, WithoutErased
 from footfall.sources.held import lift_empty, was_rejected
 from footfall.sources.landing import Batch, read_candidate
-from footfall.sources.months import snapshot_id
-from footfall.store import consent, erasures
+from footfall.sources.mapped import MappedLog
+from footfall.sources.months import claimed_span, snapshot_id
+from footfall.store import erasures
 from footfall.store import events as event_store
 from footfall.tables import read_parquet, write_text
 
@@ -59,6 +60,7 @@ class Ingested:
         held: batches held back, each with its failed rules and the command that shows it.
         stored: events newly in the live store.
         erased: rows of erased users that the source still has; they were left out.
+        masked: direct identifiers in free text and attributes that were masked, by kind.
     """
 
     batches: list[str] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Ingested:
     held: list[dict[str, Any]] = field(default_factory=list)
     stored: int = 0
     erased: int = 0
+    masked: dict[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -99,17 +102,21 @@ def run_ingest(settings: Settings, source: str | None, until: datetime) -> Inges
         landing.complete(settings.paths)
         if source is not None:
             erasing.recall(settings.paths, engine)
-            shop = without_erased(engine, open_source(source, pseudonym_key(settings)))
-            for batch in land_snapshots(settings.paths, shop, until):
+            opened = open_source(source, pseudonym_key(settings))
+            shop = without_erased(engine, opened)
+            for batch in land_snapshots(settings.paths, shop, until) + land_exposures(settings.paths, opened, until):
                 pass_gate(settings.paths, engine, batch, until, done)
             for batch in land_events(settings.paths, shop, until):
                 pass_gate(settings.paths, engine, batch, until, done)
+                note_progress(settings.paths, shop.name, batch, done)
             if not any(held["contract"] == EVENTS.name for held in done.held):
                 watermarks.write(settings.paths.watermarks, shop.name, until)  # a held month is landed again, once somebody has mended it
             done.erased = shop.left_out
         for batch in land_live(settings.paths, engine, until):
             pass_gate(settings.paths, engine, batch, until, done)
             live.finish(engine, batch)
+        for batch in land_consents(settings.paths, engine, until):
+            pass_gate(settings.paths, engine, batch, until, done)
     finally:
         engine.dispose()
     report(done)
@@ -121,8 +128,16 @@ def without_erased(engine: Engine, shop: Source) -> WithoutErased:
     return WithoutErased(shop, Erased(erasures.list_all(engine)), lambda users: erasures.first_events(engine, users))
 
 
+def note_progress(paths: Paths, source: str, batch: Batch, done: Ingested) -> None:
+    """Remember the months that are through, so that an ingest that is killed goes on after them; a held month is landed again."""
+    span = claimed_span(batch.batch_id)
+    if span is not None and not any(held["contract"] == EVENTS.name for held in done.held):
+        watermarks.write(paths.watermarks, source, span[1])
+
+
 def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done: Ingested) -> None:
     """Let the gate judge one batch, and put every part of it where it belongs. Rows that a person rejected as a batch are not judged again."""
+    done.masked = dict(sorted((Counter(done.masked) + Counter(batch.masked)).items()))
     if batch.landed:
         done.known += 1
         return
@@ -130,10 +145,10 @@ def pass_gate(paths: Paths, engine: Engine, batch: Batch, until: datetime, done:
         shutil.rmtree(batch.path)
         done.known += 1
         return
-    settle(paths, engine, batch, judge(paths, batch, until), done)
+    settle(paths, engine, batch, judge(paths, batch, until), done, until)
 
 
-def settle(paths: Paths, engine: Engine, batch: Batch, judgement: gate.Judgement, done: Ingested) -> None:
+def settle(paths: Paths, engine: Engine, batch: Batch, judgement: gate.Judgement, done: Ingested, until: datetime | None = None) -> None:
     """Put every part of a judged batch where it belongs, and a page beside it that people can read.
 
     The store comes before data/raw: a kill in between is mended by the next run, because the batch is not accepted yet.
@@ -147,8 +162,8 @@ def settle(paths: Paths, engine: Engine, batch: Batch, judgement: gate.Judgement
     quarantine.set_aside(paths, batch, judgement.bad, verdict)
     if batch.contract == EVENTS.name:
         done.stored += store_events(engine, batch, judgement)
-    elif batch.contract == USERS.name:
-        store_consent(engine, judgement.good)
+    elif batch.contract == USERS.name and batch.origin != consents.ORIGIN:
+        store_consent(engine, paths, batch, judgement.good, moment(until))
     landing.accept(paths, batch, judgement.good, verdict)
     lift_empty(paths, batch)
     done.batches.append(f"{batch.contract}/{batch.batch_id}")
@@ -187,7 +202,8 @@ def judge(paths: Paths, batch: Batch, until: datetime) -> gate.Judgement:
     """Ask the gate about one batch. No retry: the same rows would get the same verdict."""
     known = known_items(paths) if batch.contract == EVENTS.name else None
     arrival = load_params(paths.params).ingest
-    past = None if REPLAYED in batch.batch_id else past_of(paths, batch, until)  # a few bad rows are no batch to compare
+    alone = REPLAYED in batch.batch_id or batch.contract == EXPOSURES.name or batch.origin == consents.ORIGIN
+    past = None if alone else past_of(paths, batch, until)  # a few bad rows are no batch to compare
     return gate.judge(batch.contract, read_candidate(batch), subject=batch.batch_id, known_items=known, until=until, arrival=arrival, past=past)
 
 
@@ -203,9 +219,25 @@ def store_events(engine: Engine, batch: Batch, judgement: gate.Judgement) -> int
 
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
-def store_consent(engine: Engine, users: pa.Table) -> None:
+def store_consent(engine: Engine, paths: Paths, batch: Batch, users: pa.Table, until: datetime) -> None:
     """Tell the live store what these users have agreed to: the service obeys it from the next request on."""
-    consent.record(engine, users)
+    consents.record_news(engine, paths, batch, users, until)
+
+
+@task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
+def land_consents(paths: Paths, engine: Engine, until: datetime) -> list[Batch]:
+    """Land what users have said since to the service or to support, so that the next training obeys it."""
+    batch = consents.land_words(paths, engine, until)
+    return [] if batch is None else [batch]
+
+
+@task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
+def land_exposures(paths: Paths, shop: Source, until: datetime) -> list[Batch]:
+    """Land what a mapped log says was shown, by month like its events and before them: those move the watermark."""
+    if not isinstance(shop, MappedLog):
+        return []
+    since = watermarks.read(paths.watermarks, shop.name)
+    return [landing.land(paths, EXPOSURES.name, batch_id, table, origin=shop.name) for batch_id, table in shop.exposures(since, until)]
 
 
 def known_items(paths: Paths) -> frozenset[str]:
@@ -249,6 +281,8 @@ def report(done: Ingested) -> None:
     )
     if done.erased:
         logger.info("left out %s rows of users who were erased", done.erased)
+    if done.masked:
+        logger.info("masked direct identifiers, by kind: %s", done.masked)
     if done.quarantined:
         logger.warning("rows in quarantine, by reason: %s; look at them: footfall quarantine list", done.quarantined)
     for held in done.held:
@@ -262,7 +296,11 @@ def _held(batch: Batch, verdict: Verdict) -> dict[str, Any]:
 
 def _accepted_last(paths: Paths, contract: Contract, source: str, table: pa.Table) -> bool:
     """Whether the newest accepted snapshot of this source has these very rows."""
-    folders = [folder for folder in landing.list_batches(paths, contract.name) if folder.name.startswith(f"{source}-")]
+    folders = [
+        folder
+        for folder in landing.list_batches(paths, contract.name)
+        if folder.name.startswith(f"{source}-") and not consents.is_repeated(folder.name)
+    ]
     if not folders:
         return False
     landing.check_batch(folders[-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
@@ -32,6 +32,11 @@ NO_CATEGORY = "all"
 LOGGED = "logged"
 """Arm of exposures that another system made and a log tells of."""
 _FIRST = "first_seen"
+_CLOCKS = timedelta(days=1)
+"""How far the clock of whoever wrote the log may run ahead."""
+_CLOCK = r"\d:\d\d"
+_ZONED = r"\d:\d\d.*([zZ]|[+-]\d\d(:?\d\d)?|UTC|GMT)$"
+"""A time of day, and one that names its zone."""
 
 
 class Log(Protocol):
@@ -122,16 +127,21 @@ class MappedLog:
         return ((batch_id, _checked(EVENTS, rows, self.name)) for batch_id, rows in self._months(since, until))
 
     def exposures(self, since: datetime | None, until: datetime) -> Iterator[tuple[str, pa.Table]]:
-        """What the log says was shown (EXPOSURES), a batch a month like `events`; nothing unless the mapping has `exposures`."""
+        """What the log says was shown (EXPOSURES), a batch a month like `events`; nothing unless the mapping has `exposures`.
+
+        Raises:
+            ContractError: two rows of one request share a position.
+        """
         if self.mapping.exposures is None:
             return
         for batch_id, rows in self._months(since, until):
             same = {C.SCORE: pa.repeat(0.0, rows.num_rows), C.REASON: rows.column(C.POLICY), C.SHOWN_AT: rows.column(C.OCCURRED_AT)}
             same |= {C.RELEASE: _constant(self.name, rows.num_rows), C.ARM: _constant(LOGGED, rows.num_rows)}
             columns = dict(zip(rows.column_names, rows.columns, strict=True)) | same
-            if self.mapping.anonymous:
-                columns.pop(C.USER_ID)
-            yield batch_id, _checked(EXPOSURES, pa.table(columns), self.name)
+            columns.pop(C.USER_ID)  # estimates ask who was shown what how often, never to whom
+            shown = _checked(EXPOSURES, pa.table(columns), self.name)
+            EXPOSURES.check_key(shown, where=f"{self.name}: a request has one item at a position")
+            yield batch_id, shown
 
     def fetch(self, expression: ir.Table) -> pa.Table:
         """The rows of an expression over `rows`.
@@ -178,6 +188,7 @@ class MappedLog:
 
     def _first_moment(self) -> datetime | None:
         """The beginning of the month of the log's first moment, None in an empty log; raises for rows that would be lost unsaid."""
+        self._refuse_mixed_zones()
         self._refuse_lost(self.rows)
         (first,) = self.fetch(self._whole.aggregate(**{_FIRST: self._whole[C.OCCURRED_AT].min()})).to_pylist()
         found: datetime | None = first[_FIRST]
@@ -186,16 +197,39 @@ class MappedLog:
     def _refuse_lost(self, rows: ir.Table) -> None:
         """Raise for rows that no rule of the mapping leaves out and that cannot go on."""
         columns = {"without_time": C.OCCURRED_AT} if self.mapping.anonymous else {"without_user": C.USER_ID, "without_time": C.OCCURRED_AT}
-        (counted,) = self.fetch(rows.aggregate(**{name: rows[column].isnull().sum() for name, column in columns.items()})).to_pylist()
-        for name, column in columns.items():
+        lost = {name: rows[column].isnull().sum() for name, column in columns.items()}
+        said = {name: f"rows have no readable {column}" for name, column in columns.items()}
+        # an ingest up to today would lose what is yet to come unsaid, and a later one would take it for true
+        lost["in_future"] = (rows[C.OCCURRED_AT] > moment_of(datetime.now(UTC) + _CLOCKS)).sum()
+        said["in_future"] = f"rows have an {C.OCCURRED_AT} that is yet to come"
+        (counted,) = self.fetch(rows.aggregate(**lost)).to_pylist()
+        for name, what in said.items():
             if counted[name] and name not in self.mapping.leave_out:
                 raise SourceError(
-                    f"rows have no readable {column}",
+                    what,
                     where=self.mapping.where,
-                    expected=f"one in every row, or 'leave_out: [{name}]' in the mapping",
-                    found=f"{int(counted[name]):,} rows without",
+                    expected=f"no such row, or 'leave_out: [{name}]' in the mapping",
+                    found=f"{int(counted[name]):,} rows{'' if name == 'in_future' else ' without'}",
                     next_step=f"footfall doctor mapping {self.mapping.path}",
                 )
+
+    def _refuse_mixed_zones(self) -> None:
+        """Raise where some times of the log name their zone and others do not: half of them would be hours off, and nobody could say which."""
+        rule = self.mapping.events[C.OCCURRED_AT]
+        column = self._log.table[rule.columns[0]] if rule.columns else None
+        if column is None or rule.unit or rule.format or not column.type().is_string():
+            return
+        timed = self._log.table.filter(column.re_search(_CLOCK))
+        counts = timed.aggregate(all=timed.count(), zoned=timed[rule.columns[0]].strip().re_search(_ZONED).sum())
+        (counted,) = self.fetch(counts).to_pylist()
+        if counted["zoned"] and counted["zoned"] < counted["all"]:
+            raise SourceError(
+                "some times name their zone and others do not",
+                where=f"{self.mapping.where}, column {rule.columns[0]}",
+                expected="a zone in all of them or in none",
+                found=f"{int(counted['zoned']):,} of {counted['all']:,} with one",
+                next_step=f"write the log in one way, or two logs with a mapping each; then: footfall doctor mapping {self.mapping.path}",
+            )
 
     def _named(self, rows: pa.Table) -> pa.Table:
         """Fetched rows with origin and currency; of an anonymous log each row is a request and a user of its own."""

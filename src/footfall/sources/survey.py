@@ -48,13 +48,16 @@ def survey(log: MappedLog) -> Survey:
         return Survey([Line("rows", "0", "the files hold no row", stops=True)])
     lines = [
         Line("rows", f"{total:,}"),
-        Line("users", f"{counted['users']:,}"),
+        Line("users", "each row is one", "nothing to train on; good for off-policy estimates")
+        if mapping.anonymous
+        else Line("users", f"{counted['users']:,}"),
         Line("items", f"{counted['items']:,}"),
         Line("first moment, UTC", _said(counted["first"]), "years off? give the time's format or unit" if _odd(counted["first"]) else None),
         Line("last moment, UTC", _said(counted["last"]), "years off? give the time's format or unit" if _odd(counted["last"]) else None),
     ]
     for column, rule in ((C.USER_ID, "without_user"), (C.OCCURRED_AT, "without_time")):
-        if lost := int(counted[f"no_{column}"]):
+        lost = 0 if mapping.anonymous and column == C.USER_ID else int(counted[f"no_{column}"])
+        if lost:
             left_out = rule in mapping.leave_out
             advice = "left out, as the mapping says" if left_out else f"mend the column, or say leave_out: [{rule}]"
             lines.append(Line(f"rows without {column}", _share(lost, total), advice, stops=not left_out))

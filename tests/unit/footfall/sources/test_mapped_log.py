@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from footfall.contracts import C
-from footfall.errors import SourceError
+from footfall.errors import ContractError, SourceError
 from footfall.pseudonyms import pseudonym
 from footfall.sources import open_source
 from footfall.sources.mapped import MappedLog
@@ -236,3 +236,31 @@ def test_real_logs_read_through_the_mappings_that_ship(
     assert {row["values"]: row["counts"] for row in table.column(C.EVENT_TYPE).value_counts().to_pylist()} == kinds
     assert source.catalogue().num_rows == items
     assert pc.count_distinct(table.column(C.EVENT_ID)).as_py() == table.num_rows
+
+
+def test_impressions_of_one_request_are_exposures_by_position_and_two_at_one_position_are_refused(tmp_path: Path) -> None:
+    rows = ["q1,ann,2021-05-01 12:00:00,a,1,0.5,look,x", "q1,ann,2021-05-01 12:00:00,b,2,0.25,buy,x"]
+    columns = {"user_id": "who", "item_id": "what", "occurred_at": "when", "request_id": "invoice", "position": "pieces"}
+    changes: dict[str, Any] = {"events": columns, "returns": None, "currency": None, "exposures": {"policy": {"value": "old"}, "propensity": "paid"}}
+    ((_, shown),) = opened(write(tmp_path, rows, **changes)).exposures(None, UNTIL)
+    assert [(row[C.REQUEST_ID], row[C.POSITION], row[C.ITEM_ID], row[C.PROPENSITY], row[C.POLICY], row[C.USER_ID]) for row in shown.to_pylist()] == [
+        ("q1", 1, "a", 0.5, "old", None),
+        ("q1", 2, "b", 0.25, "old", None),
+    ]
+    with pytest.raises(ContractError, match="not unique"):
+        list(opened(write(tmp_path, [*rows, rows[0]], **changes)).exposures(None, UNTIL))
+    assert list(opened(write(tmp_path)).exposures(None, UNTIL)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"exposures": {"policy": "kind", "propensity": "paid"}}, "as `exposures` is there"),
+        ({"exposures": {"policy": "kind"}}, "exposures"),
+        ({"anonymous": True}, "a log without user_id"),
+        ({"anonymous": "yes"}, "true or false"),
+    ],
+)
+def test_a_log_of_impressions_says_what_it_needs(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(SourceError, match=says):
+        read_mapping(write(tmp_path, **changes))

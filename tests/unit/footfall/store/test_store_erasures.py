@@ -93,7 +93,7 @@ def test_erasures_are_applied_again_to_a_restored_store(engine: Engine) -> None:
     assert erasures.remember(engine, [record]) == 1
     assert erasures.remember(engine, [record]) == 0
 
-    assert erasures.left(engine, record.subject, ERASED_AT) == {"events": 3, "exposures": 2, "consents": 0, "withdrawals": 1}
+    assert erasures.left(engine, record.subject, ERASED_AT) == {"events": 3, "exposures": 2, "consents": 1, "withdrawals": 1}
     gone = erasures.apply_erasures(engine)
     assert {name: gone[name] for name in ("events", "exposures", "withdrawals")} == {"events": 3, "exposures": 2, "withdrawals": 1}
     assert not any(erasures.left(engine, record.subject, ERASED_AT).values())

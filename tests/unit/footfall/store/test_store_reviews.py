@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from footfall.contracts import USERS
 from footfall.documents import Review
 from footfall.errors import ContractError, StoreError
 from footfall.store import Engine, consent, reviews
+from footfall.store.consent import Word
 from footfall.store.events import append
 from footfall.store.serving import read_user
+from footfall.store.tables import consents
 from tests.unit.footfall.store.store_rows import NOON, event, events_table
 
 import pyarrow as pa  # isort: skip
@@ -73,3 +77,27 @@ def test_a_user_who_refused_is_read_without_a_history(engine: Engine) -> None:
     granted, history = read_user(engine, "u1", 2**62, 10)
     assert not granted
     assert history.item_ids == []
+
+
+def test_an_older_word_changes_nothing_and_each_word_keeps_its_moment_and_source(engine: Engine) -> None:
+    later = NOON + timedelta(hours=1)
+    assert consent.say(engine, "u1", {"personalise": False, "analyse": True}, recorded_at=later, source="support") == 2
+    assert consent.say(engine, "u1", {"personalise": True, "advertise": False}, recorded_at=NOON, source="http") == 1
+    assert consent.record(engine, users(u1={"analyse": False}, u2={"analyse": False}), source="shop") == 1
+    assert consent.words(engine, "u1") == [
+        Word("advertise", False, NOON, "http"),
+        Word("analyse", True, later, "support"),
+        Word("personalise", False, later, "support"),
+    ]
+    assert consent.everyone(engine) == {"u1": {"advertise": False, "analyse": True, "personalise": False}, "u2": {"analyse": False}}
+    assert consent.words(engine, "nobody") == []
+    with pytest.raises(ContractError, match="consent"):
+        consent.say(engine, "u1", {"sell": True}, recorded_at=later, source="http")
+
+
+def test_a_word_from_before_moments_were_kept_is_older_than_any(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.insert(consents), [{"user_id": "u1", "purpose": "personalise", "granted": 0}])
+    assert consent.words(engine, "u1") == [Word("personalise", False, None, None)]
+    assert consent.record(engine, users(u1={"personalise": True})) == 1
+    assert consent.granted(engine, "u1", "personalise")
