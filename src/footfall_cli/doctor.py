@@ -163,9 +163,15 @@ def _store(root: Path) -> list[Finding]:
     url = settings_of(root).store_url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         return [Finding("live store", ok=True, found="none yet", next_step="footfall ingest makes it")]
-    from footfall.store import events, releases
+    from footfall.store import events, releases, sessions
+    from footfall.store.engine import reading
 
     engine = engine_of(root)
+    with reading(engine) as connection:
+        weak = sessions.weakness(connection)
+    if weak is not None:
+        next_step = "set innodb_flush_log_at_trx_commit = 1 in the server's configuration: a power cut can take acknowledged events"
+        return [Finding("live store", ok=False, found=weak, next_step=next_step)]
     champion = releases.champion(engine)
     return [Finding("live store", ok=True, found=f"{events.count(engine):,} events, champion {None if champion is None else champion.release_id}")]
 

@@ -82,7 +82,7 @@ def test_no_clock_that_is_two_days_wrong_shows_the_future_to_a_history_a_batch_o
         assert all(moment < us(as_of) for moment in labels.column(C.OCCURRED_AT).to_pylist())
         assert not ahead & set(labels.column(C.EVENT_ID).to_pylist())
     assert len(read_user(sqlite, USER, us(START + (hours + 50) * HOUR), 1000)[1].item_ids) == len(sent) - len(ahead)
-    trial.note(events=len(sent), ahead=len(ahead), leaks=0)
+    trial.note(events=len(sent), ahead=len(ahead))
 
 
 def test_a_clock_more_than_two_days_ahead_is_not_heard_at_all() -> None:

@@ -9,6 +9,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -180,3 +181,34 @@ def test_a_full_queue_answers_503_and_keeps_what_it_had_taken(start: Callable[..
     assert stored(service.store._url) == Counter("0123")
     again = ask(service.app, "POST", "/v1/events", {"events": [bought("a", event_id="4")]})
     assert again.json["accepted"] == 1
+
+
+def test_events_written_to_a_file_that_was_taken_away_are_not_acknowledged(start: Callable[..., Service], tmp_path: Path) -> None:
+    service, path = start(champion=None), tmp_path / "store.db"
+    assert post_events(service, bought("a", event_id="1")).status == 200
+    for end in ("", "-wal", "-shm"):
+        (tmp_path / f"store.db{end}").rename(tmp_path / f"aside{end}")
+    service.store._away_until = 0.0
+    assert is_busy(post_events(service, bought("a", event_id="2")))
+    assert not path.exists()  # no new store was made in its place
+    for end in ("-wal", "-shm", ""):
+        (tmp_path / f"aside{end}").rename(tmp_path / f"store.db{end}")
+    service.store._away_until = 0.0
+    told = post_events(service, bought("a", event_id="2"), bought("a", event_id="3")).json
+    assert (told["accepted"], told["duplicates"]) == (1, 1)
+    assert stored(f"sqlite:///{path}") == Counter("123")
+
+
+def test_a_restored_file_is_used_from_the_next_event_on_without_a_restart(
+    start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bentos.live_store.PAUSE_S", 0.0)
+    service, path = start(champion=None), tmp_path / "store.db"
+    open_store(f"sqlite:///{tmp_path / 'backup.db'}").dispose()
+    assert post_events(service, bought("a", event_id="1")).status == 200
+    for end in ("", "-wal", "-shm"):
+        (tmp_path / f"store.db{end}").unlink(missing_ok=True)
+    (tmp_path / "backup.db").rename(path)
+    assert is_busy(post_events(service, bought("a", event_id="2")))
+    assert post_events(service, bought("a", event_id="2")).json["accepted"] == 1
+    assert stored(f"sqlite:///{path}") == Counter("2")
