@@ -10,6 +10,7 @@ from pathlib import Path
 RACES: dict[str, str] = {
     "data": "10 million clicks to sessions, split and arrays, against pandas, polars, DuckDB and replay-rec; cost and memory up to 50 million",
     "simulator": "events a second of the simulated shop",
+    "store": "a user's last 200 events, and events in a second, at 10 million stored",
 }
 """Name of a race -> what it measures. The race is `benchmarks.<name>` with `run(root, full) -> Path`."""
 

@@ -23,7 +23,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         if os.environ.get("CI") == "true":
             pytest.fail("CI must have Java 17 (Debian: default-jre-headless): expressions are tested on Spark too")
         pytest.skip("no Java: expressions were NOT tested on Spark")
+    from pyspark.sql import SparkSession
+
     engine = open_engine(SPARK, scratch=str(tmp_path_factory.mktemp("spark")), memory="1GB")
+    running = SparkSession.getActiveSession()
+    assert running is not None
+    running.conf.set("spark.sql.codegen.wholeStage", "false")  # to compile a query takes longer than a few rows do
+    running.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield engine
     engine.close()
 

@@ -48,12 +48,17 @@ class Sequences:
         """(E,) the user that owns each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    def keep(self, mask: npt.NDArray[np.bool_]) -> Sequences:
-        """Only the events where `mask` (E,) holds; users stay, some perhaps empty."""
+    def count(self, mask: npt.NDArray[np.bool_]) -> Int64:
+        """(U,) events a user where `mask` (E,) holds."""
         counts = np.zeros(len(self), np.int64)
         filled = self.offsets[:-1] < self.offsets[1:]  # an empty segment would count the first event of the next
-        counts[filled] = np.add.reduceat(mask, self.offsets[:-1][filled], dtype=np.int64) if filled.any() else 0
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        if filled.any():
+            counts[filled] = np.add.reduceat(mask, self.offsets[:-1][filled], dtype=np.int64)
+        return counts
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> Sequences:
+        """Only the events where `mask` (E,) holds; users stay, some perhaps empty."""
+        offsets = np.concatenate([[0], np.cumsum(self.count(mask))]).astype(np.int64)
         return Sequences(self.item_index[mask], self.event_type[mask], self.occurred_at[mask], offsets)
 
     def before(self, moment: int | Int64) -> Sequences:

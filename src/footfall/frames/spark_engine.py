@@ -6,6 +6,7 @@ never holds them; on a cluster that folder, and the tables, must lie where all w
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -51,7 +52,7 @@ class SparkEngine:
 
     def read(self, paths: Sequence[str]) -> ir.Table:
         """See `Engine`."""
-        found = self._view(self._session.read.parquet(*paths))
+        found = self._view(self._session.read.parquet(*map(_literal, paths)))
         moments = {name: unix_micros(found[name]) for name, kind in found.schema().items() if kind.is_timestamp()}
         return found.mutate(**moments)
 
@@ -134,6 +135,11 @@ def _configuration(master: str, scratch: str, memory: str) -> dict[str, str]:
         return plain_settings
     here = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.local.dir": scratch}
     return plain_settings | here | {"spark.sql.shuffle.partitions": str(_LOCAL_SHUFFLE_PARTITIONS)}
+
+
+def _literal(path: str) -> str:
+    """A path that Spark does not take for a pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 def _java_size(memory: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from footfall import arrays
 from footfall.core.sequences import Sequences
@@ -92,3 +95,49 @@ def test_a_split_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match="split cannot be read"):
         arrays.read_split(tmp_path)
+
+
+def rows(sequences: Sequences, user_ids: list[str]) -> pa.Table:
+    """The sorted table that `write_rows` reads: a row an event."""
+    owners = pa.array([user_ids[owner] for owner in sequences.owners.tolist()], pa.string())
+    return pa.table({"user_id": owners, "item_index": sequences.item_index, "event_type": sequences.event_type, "occurred_at": sequences.occurred_at})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(1, 7), max_size=8), st.integers(1, 9))
+def test_streamed_rows_give_the_bytes_of_the_arrays_however_they_are_cut(tmp_path: Path, lengths: list[int], cut: int) -> None:
+    events = np.arange(sum(lengths))
+    offsets = np.cumsum([0, *lengths]).astype(np.int64)
+    sequences = Sequences(events.astype(np.int32), (events % 5).astype(np.int8), events.astype(np.int64) * 10**9, offsets)
+    user_ids = [f"user-{number}" for number in range(len(lengths))]
+    arrays.write_sequences(tmp_path / "whole", sequences)
+
+    users = arrays.write_rows(tmp_path / "streamed", rows(sequences, user_ids).to_batches(max_chunksize=cut))
+
+    assert users.to_pylist() == user_ids
+    for name in arrays.ARRAYS:
+        assert (tmp_path / "streamed" / f"{name}.npy").read_bytes() == (tmp_path / "whole" / f"{name}.npy").read_bytes()
+
+
+def test_a_stream_that_fails_leaves_the_old_arrays(tmp_path: Path) -> None:
+    arrays.write_sequences(tmp_path, SEQUENCES)
+
+    def failing() -> Iterator[pa.RecordBatch]:
+        yield rows(SEQUENCES, ["a", "b", "c"]).slice(0, 1).to_batches()[0]
+        raise SourceError("the engine failed")
+
+    with pytest.raises(SourceError, match="engine"):
+        arrays.write_rows(tmp_path, failing())
+
+    assert arrays.read_sequences(tmp_path).item_index.tolist() == [1, 0, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.npy" for name in arrays.ARRAYS)
+
+
+def test_writing_again_does_not_pull_the_file_from_under_who_reads_it(tmp_path: Path) -> None:
+    arrays.write_sequences(tmp_path, SEQUENCES)
+    mapped = arrays.read_sequences(tmp_path)
+
+    arrays.write_sequences(tmp_path, mapped.before(6))
+
+    assert mapped.item_index.tolist() == [1, 0, 2]
+    assert arrays.read_sequences(tmp_path).item_index.tolist() == [1]

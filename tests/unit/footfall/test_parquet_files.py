@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from footfall import tables
 from footfall.errors import SourceError
-from footfall.tables import read_parquet, write_parquet, write_text
+from footfall.tables import read_parquet, write_batches, write_parquet, write_text
 
 TABLE = pa.table({"item_id": ["apple", "pear", None], "quantity": [1, None, 3]})
 
@@ -27,6 +29,18 @@ def test_equal_tables_give_equal_bytes_however_they_are_chunked(tmp_path: Path) 
     write_parquet(tmp_path / "two.parquet", chunked)
 
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [0, 1, tables.ROW_GROUP, tables.ROW_GROUP + 1, 2 * tables.ROW_GROUP])
+@pytest.mark.parametrize("cut", [50_000, tables.ROW_GROUP, 10**6])
+def test_rows_that_are_written_as_they_come_give_the_bytes_of_the_whole_table(tmp_path: Path, rows: int, cut: int) -> None:
+    numbers = pa.array(range(rows), pa.int64())
+    table = pa.table({"item_id": pc.binary_join_element_wise("item", pc.bit_wise_and(numbers, 1023).cast(pa.string()), "-"), "quantity": numbers})
+
+    write_parquet(tmp_path / "whole.parquet", table)
+    write_batches(tmp_path / "streamed.parquet", table.schema, table.to_batches(max_chunksize=cut))
+
+    assert (tmp_path / "streamed.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("keep", [0, 3, 20, -4])

@@ -1,0 +1,39 @@
+"""Environments of peers that cannot share ours: made on demand below .footfall/bench-venvs, and kept."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_MADE = "made.txt"
+
+
+def python_with(root: Path, name: str, *steps: Sequence[str]) -> Path | None:
+    """The Python of an environment that has these packages.
+
+    Args:
+        root: the checkout.
+        name: of the environment.
+        steps: what to install, one call each.
+
+    Returns:
+        None when it cannot be made; the reason has been said on stderr.
+    """
+    folder = root / ".footfall" / "bench-venvs" / name
+    python, wanted = folder / "bin" / "python", "\n".join(" ".join(step) for step in steps)
+    if (folder / _MADE).exists() and (folder / _MADE).read_text(encoding="utf-8") == wanted:
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.write(f"making an environment for {name} in {folder.relative_to(root)}\n")
+    sys.stdout.flush()
+    for command in ([sys.executable, "-m", "venv", str(folder)], *([str(python), "-m", "pip", "install", "--quiet", *step] for step in steps)):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            sys.stderr.write(f"PEER MISSING: {name} cannot be installed, so nothing is said about it: {reason}\n")
+            return None
+    (folder / _MADE).write_text(wanted, encoding="utf-8")
+    return python
