@@ -42,14 +42,14 @@ def catalogue(world: World, ids: pa.Array) -> pa.Table:
     """CATALOGUE: all items that arrive before the scenario's end; `available` means on the shelf on its last day."""
     items, last = world.assortment, world.scenario.last_day
     on_shelf = items.on_shelf(last - 1)
-    rows = []
+    rows, names = [], ids.to_pylist()
     for item in np.flatnonzero(items.arrives < last).tolist():
         type_, words = int(items.type[item]), (int(items.adjective[item]), int(items.brand[item]), _SIZES[item % len(_SIZES)])
         titles = {language: title(language, type_, *words) for language in (ZH, EN)}
         language, category = int(items.language[item]), CATEGORIES[type_ // SHELVES][0]
         rows.append(
             {
-                C.ITEM_ID: ids[item].as_py(),
+                C.ITEM_ID: names[item],
                 C.TITLE: titles.get(language, f"{titles[ZH]} {titles[EN]}"),
                 C.DESCRIPTION: DESCRIPTION.format(titles[ZH], titles[EN]),
                 C.BRAND: " ".join(BRANDS[words[1]]),
@@ -65,9 +65,9 @@ def catalogue(world: World, ids: pa.Array) -> pa.Table:
     return _finished(CATALOGUE, rows, world)
 
 
-def users(world: World, names: pa.Array, until: datetime) -> pa.Table:
+def users(world: World, ids: pa.Array, until: datetime) -> pa.Table:
     """USERS: accounts that joined before `until`; a few refuse a purpose each."""
-    people, rows = world.people, []
+    people, rows, names = world.people, [], ids.to_pylist()
     for user in np.flatnonzero(people.joined < round(until.timestamp() * 1_000_000)).tolist():
         consent = {purpose: user % 50 != 7 * (number + 1) for number, purpose in enumerate(CONSENT_PURPOSES)}
         attributes: dict[str, Any] = {"simulated": True, "age": _AGES[user % 3]}
@@ -75,7 +75,7 @@ def users(world: World, names: pa.Array, until: datetime) -> pa.Table:
             attributes["language"] = ("zh", "en")[people.language[user]]
         rows.append(
             {
-                C.USER_ID: names[user].as_py(),
+                C.USER_ID: names[user],
                 C.ATTRIBUTES: json.dumps(attributes),
                 C.CONSENT: json.dumps(consent),
                 C.FIRST_SEEN_AT: _moment(int(people.joined[user])),

@@ -21,7 +21,7 @@ from footfall.sources.simulator.people import DAY_US
 from footfall.sources.simulator.world import Standing, World
 
 Goal = Literal["click", "purchase"]
-_BLOCK = 256
+_CELLS = 4_000_000  # users times items that are ranked at once
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,10 @@ class Truth:
         return tables.truth(self._world, self._names)
 
     def respond(self, user_ids: Sequence[str], slates: Sequence[Sequence[str]], at: datetime) -> Response:
-        """The true chances that these users, looking at these slates at a moment, click and buy.
+        """The true chances that these users, with these slates before them at a moment, click and buy.
 
-        A user need not be in the shop at that moment; an item that is off the shelf, or that the shop does not have, is neither clicked nor bought.
+        All positions count as having come into sight, as an impression says. A user need not be in the shop at that moment; an item that is off
+        the shelf, or that the shop does not have, is neither clicked nor bought.
 
         Args:
             user_ids: (B,) people.
@@ -107,8 +108,9 @@ class Truth:
         if not 1 <= k <= int(standing.on_shelf.sum()):
             raise _unusable("slate cannot be filled", f"1 to {int(standing.on_shelf.sum())} items", k)
         slates: list[list[str]] = []
-        for begin in range(0, len(users), _BLOCK):
-            liked = response.likings(self._world, standing, users[begin : begin + _BLOCK])
+        block = max(1, _CELLS // len(self._ids))
+        for begin in range(0, len(users), block):
+            liked = response.likings(self._world, standing, users[begin : begin + block])
             worth = response.attraction(liked).astype(np.float64)
             worth *= response.purchase_given_click(liked) if goal == "purchase" else 1.0
             worth[:, ~standing.on_shelf] = -1.0

@@ -51,7 +51,7 @@ class World:
     def __init__(self, scenario: Scenario) -> None:
         """Keep the scenario; the rest is made when it is first asked for."""
         self.scenario = scenario
-        self.standing = lru_cache(maxsize=64)(self._standing)
+        self.standing = lru_cache(maxsize=8)(self._standing)
 
     @cached_property
     def assortment(self) -> Assortment:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bentos.requests import read_events_request
 from expectations.gate import judge
 from expectations.history import Past
 from footfall.contracts import CAMPAIGNS, CATALOGUE, EVENT_TYPES, EVENTS, RELATIONS, USERS, C
@@ -24,6 +25,7 @@ from tests.unit.footfall.sources.simulated import BEGIN, END, between, events, o
 
 TINY = read_scenario("simulator:users=40,items=150,end=2021-03-15")
 LAST = datetime(2021, 3, 15, tzinfo=UTC)
+NOW_US = round(datetime(2021, 6, 1, tzinfo=UTC).timestamp() * 1_000_000)
 
 
 def test_tables_meet_their_contracts() -> None:
@@ -142,12 +144,14 @@ def test_events_of_a_campaign_lie_in_its_time_and_among_its_items() -> None:
         assert campaign[C.STARTS] <= row[C.OCCURRED_AT] < campaign[C.ENDS] + timedelta(hours=2)  # a visit may last past midnight
 
 
-def test_the_load_client_reads_trips_from_it() -> None:
+def test_the_load_client_reads_trips_from_it_that_the_http_door_takes() -> None:
     trips = raw_trips("simulator:users=40,items=150", BEGIN, BEGIN + timedelta(days=10))
 
     assert len(trips) > 10
     assert all(trip.user_id.startswith("simulated-user-") for trip in trips)
-    assert {event["session_id"] for trip in trips for event in trip.events} >= {trips[0].events[0]["session_id"]}
+    door = [read_events_request({"events": trip.events}, now_us=NOW_US, pseudonymise=str.upper, replay_clock=True) for trip in trips]
+    assert sum(len(request.rows) for request in door) == sum(len(trip.events) for trip in trips)
+    assert not any(request.rejected for request in door)
 
 
 def test_any_verb_opens_it_by_name() -> None:
