@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -29,15 +30,15 @@ from flows.ingest import moment
 from flows.world import RETRY_DELAYS, worth_retrying
 from footfall import store
 from footfall.bundle import open_bundle
-from footfall.contracts import CATALOGUE
+from footfall.contracts import ANALYSE, CATALOGUE, C
 from footfall.documents import Review
 from footfall.errors import ReleaseError, ServiceError
 from footfall.manifest import CACHE, check_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.settings import load_settings
+from footfall.store import consent, exposures, releases, reviews
 from footfall.store import events as event_store
-from footfall.store import exposures, releases, reviews
 from footfall.store.releases import Release
 from footfall.tables import read_parquet
 
@@ -109,12 +110,20 @@ def choose_spans(until: datetime, champion_as_of: datetime, days: int) -> Spans:
 
 @task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
 def read_windows(engine: Engine, paths: Paths, spans: Spans) -> tuple[pa.Table, pa.Table, pa.Table, pa.Table]:
-    """Reference and current events, the catalogue, and the slates shown in both windows."""
+    """Reference and current events, the catalogue, and the slates shown in both windows; who refuses to be analysed is in none of them."""
     reference, current = (event_store.window(engine, *span) for span in (spans.reference, spans.current))
     shown = pa.concat_tables([exposures.window(engine, *span) for span in (spans.reference, spans.current)])
+    refusing = consent.refusals(engine, ANALYSE)
+    reference, current, shown = (without_users(table, refusing) for table in (reference, current, shown))
     check_manifest(paths.tables, [f"{CATALOGUE.name}.parquet"], next_step=f"{CACHE}, or dvc repro --force events")
     catalogue = CATALOGUE.check(read_parquet(paths.tables / f"{CATALOGUE.name}.parquet", next_step="dvc repro"))
     return reference, current, catalogue, shown
+
+
+def without_users(table: pa.Table, users: Collection[str]) -> pa.Table:
+    """Rows of all users but these, and of nobody."""
+    theirs = pc.is_in(table.column(C.USER_ID), value_set=pa.array(sorted(users), pa.string()))
+    return table.filter(pc.invert(theirs)) if users else table
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from footfall_cli import backup, demo, doctor, erase, ingest, init, load, quarantine, release, review, status, trace
+from footfall_cli import backup, consent, demo, doctor, erase, ingest, init, load, quarantine, release, review, status, trace
 
 app = typer.Typer(
     name="footfall",
@@ -29,6 +29,7 @@ app.command("backup")(backup.save)
 app.command("restore")(backup.restore)
 app.command("retain")(backup.retain)
 app.command("erase")(erase.run)
+app.command("consent")(consent.run)
 app.command("trace")(trace.run)
 app.command("status")(status.run)
 app.add_typer(doctor.app, name="doctor")
