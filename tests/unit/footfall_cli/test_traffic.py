@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +10,13 @@ from typing import Any
 import pyarrow as pa
 from aiohttp import web
 
+from bentos.requests import read_events_request
+from expectations.gate import judge
 from footfall.contracts import EVENTS, C
+from footfall.params import Ingest
+from footfall.pseudonyms import pseudonym
+from footfall.store.rows import to_table
+from footfall_cli.load import raw_trips
 from footfall_cli.traffic import Traffic, as_json, replay, steady, trips_of
 
 NOON = datetime(2017, 11, 1, 12, tzinfo=UTC)
@@ -128,3 +136,17 @@ def test_latency_counts_from_the_schedule() -> None:
     traffic = served(answer, lambda url: steady(url, ["ann"], rate=200, until=lambda now: now.sent >= 5))
     assert all(latency >= 0.05 for latency in traffic.latencies)
     assert traffic.degraded["no_history"] == traffic.slates
+
+
+def test_replayed_days_are_received_when_they_happened_so_that_the_gate_calls_none_of_it_late() -> None:
+    trips = list(raw_trips("seeded_shop", datetime(2017, 10, 1, tzinfo=UTC), datetime(2017, 10, 4, tzinfo=UTC)))
+    rows = []
+    for trip in trips:
+        body = {"events": json.loads(json.dumps(trip.events)), "at": trip.until.isoformat()}
+        found = read_events_request(body, now_us=time.time_ns() // 1000, pseudonymise=lambda raw: pseudonym(raw, b"key"), replay_clock=True)
+        assert found.rejected == []
+        rows += found.rows
+    table = to_table(EVENTS, rows)
+    judged = judge("events", table, subject="live", arrival=Ingest(lateness_hours=72.0, ahead_minutes=0.0))
+    assert table.num_rows > 100
+    assert {"too_late", "from_the_future"} & set(judged.verdict.quarantined) == set()
