@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +19,11 @@ from footfall.documents import Verdict
 from footfall.paths import Paths
 from footfall.sources import landing, live
 from footfall.store import events as event_store
+from footfall.tables import read_parquet
+from tests.trials import Trial
 from tests.unit.rows import day, events
 
+CHECKOUT = Path(__file__).parents[4]
 TABLE = events({"origin": "http"}, {"origin": "http"}, {"origin": "shop"})
 
 
@@ -66,3 +74,56 @@ def test_events_after_the_moment_asked_for_wait(tmp_path: Path, engine: Engine) 
     (batch,) = live.land_live(Paths(tmp_path), engine, day(1))
 
     assert batch.batch_id == "live-2017-03-01"
+
+
+EXPORT = """
+import sys
+from pathlib import Path
+from footfall import store
+from footfall.documents import Verdict
+from footfall.paths import Paths
+from footfall.sources import landing, live
+from tests.unit.rows import day
+paths, engine = Paths(Path(sys.argv[1])), store.open_store(f"sqlite:///{sys.argv[1]}/store.db")
+print("ready", flush=True)
+for batch in live.land_live(paths, engine, day(900)):
+    if not batch.landed:
+        rows = landing.read_candidate(batch)
+        landing.accept(paths, batch, rows, Verdict(batch.batch_id, "events", "pass", rows.num_rows, {}, []))
+    live.finish(engine, batch)
+"""
+"""What the ingest flow does with live events, without the gate."""
+
+
+@pytest.mark.trial
+def test_whatever_moment_an_export_is_killed_at_every_event_is_in_one_batch_once(tmp_path: Path, trial: Trial) -> None:
+    kills, draw, known = trial.count(small=2, stated=50), random.Random(11), 0
+    engine = store.open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    for _ in range(kills):
+        rows = [{"event_id": f"k{known + number:06d}", "origin": "http", "occurred_at": day(number % 20)} for number in range(200)]
+        event_store.append(engine, events(*rows))
+        known += len(rows)
+        export = start_export(tmp_path)
+        time.sleep(draw.uniform(0, 0.4))
+        export.kill()
+        export.communicate()
+    last = start_export(tmp_path)
+    last.communicate()
+    engine.dispose()
+
+    assert last.returncode == 0
+    paths = Paths(tmp_path)
+    landed = [read_parquet(folder / landing.ROWS, (C.EVENT_ID,)).column(C.EVENT_ID).to_pylist() for folder in landing.list_batches(paths, "events")]
+    assert sorted(event_id for batch in landed for event_id in batch) == [f"k{number:06d}" for number in range(known)]
+    for folder in landing.list_batches(paths, "events"):
+        landing.check_batch(folder)
+    trial.note(kills=kills, events=known, lost=0, twice=0)
+
+
+def start_export(root: Path) -> subprocess.Popen[str]:
+    """An export as a process of its own, about to begin."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)])}
+    process = subprocess.Popen([sys.executable, "-c", EXPORT, str(root)], env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
