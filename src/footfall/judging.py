@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from footfall.bundle import release_id
-from footfall.contracts import CATALOGUE, EVENTS, PERSONALISE, USERS, C, Contract, refusing_users
+from footfall.contracts import ANALYSE, CATALOGUE, EVENTS, PERSONALISE, USERS, C, Contract, refusing_users
 from footfall.core.bootstrap import interval, paired
 from footfall.core.metrics import Bools, Float64, user_metrics
 from footfall.core.parts import SCORES_NOT_FINITE
@@ -104,11 +104,12 @@ def judge(champion: Path | None, challenger: Path, tables: Path, params: Params)
 
 
 def read_labels(tables: Path, params: Params, vocabulary: Vocabulary) -> Labels:
-    """The labels of the window, by the same expressions as stage `sequences`: users who refuse to be personalised for are left out."""
+    """The labels of the window, by the same expressions as stage `sequences`: who refuses to be personalised for, or analysed, is left out."""
     start, end = (round(moment.timestamp() * 1_000_000) for moment in (params.test_start, params.data.as_of))
     check_manifest(tables, next_step=f"{CACHE}, or dvc repro --force events")
     events = _read(tables, EVENTS, _COLUMNS)
-    refusing = refusing_users(_read(tables, USERS, (C.USER_ID, C.CONSENT)), PERSONALISE)
+    people = _read(tables, USERS, (C.USER_ID, C.CONSENT))
+    refusing = pa.concat_tables([refusing_users(people, purpose) for purpose in (PERSONALISE, ANALYSE)])
     bought = interactions(without_users(frame(events), frame(refusing)), frame(_read(tables, CATALOGUE, (C.ITEM_ID, C.RECOMMENDABLE))))
     known = pa.table({C.ITEM_INDEX: np.arange(1, len(vocabulary) + 1, dtype=np.int32), C.ITEM_ID: pa.array(vocabulary.item_ids, pa.string())})
     rows = run(first_basket_targets(bought, frame(known), start, end))

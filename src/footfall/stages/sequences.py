@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from footfall import arrays
-from footfall.contracts import CATALOGUE, EVENTS, PERSONALISE, USERS, C, Contract, refusing_users
+from footfall.contracts import ANALYSE, CATALOGUE, EVENTS, PERSONALISE, USERS, C, Contract, refusing_users
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import FootfallError, SourceError
 from footfall.frames import sequences as frames
@@ -28,7 +28,9 @@ _REMAKE = f"{CACHE}, or dvc repro --force events"
 
 
 def make_sequences(paths: Paths, params: Params) -> None:
-    """Write data/sequences. Users who refuse to be personalised for are left out. Events are never held in memory whole.
+    """Write data/sequences without users who refuse to be personalised for; who refuses to be analysed is no target.
+
+    Events are never held in memory whole.
 
     Raises:
         SourceError: a canonical table cannot be read, or nothing is left to learn from.
@@ -44,7 +46,8 @@ def make_sequences(paths: Paths, params: Params) -> None:
 def write_sequences(engine: Engine, paths: Paths, split: arrays.Split, params: Params) -> None:
     """Everything of data/sequences that the engine computes."""
     folder = paths.sequences
-    refusing = refusing_users(_read(paths, USERS, (C.USER_ID, C.CONSENT)), PERSONALISE)
+    people = _read(paths, USERS, (C.USER_ID, C.CONSENT))
+    refusing = refusing_users(people, PERSONALISE)
     events = without_users(open_tables(engine, {_table(paths, EVENTS): True}, EVENTS, next_step=_REMAKE), engine.frame(refusing))
     bought = interactions(events, engine.frame(_read(paths, CATALOGUE, (C.ITEM_ID, C.RECOMMENDABLE))))
     vocabulary = engine.run(frames.vocabulary(bought, split.train_end, params.split.vocabulary_min_count))
@@ -59,8 +62,9 @@ def write_sequences(engine: Engine, paths: Paths, split: arrays.Split, params: P
     users = arrays.write_rows(folder, engine.batches(frames.sequences(events, known)))
     arrays.write_users(folder, users)
     arrays.write_vocabulary(folder, Vocabulary(tuple(vocabulary.column(C.ITEM_ID).to_pylist())))
+    counted = without_users(bought, engine.frame(refusing_users(people, ANALYSE)))
     for window, end in (("validation", split.test_start), ("test", split.as_of)):
-        targets = engine.run(frames.first_basket_targets(bought, known, split.start(window), end))
+        targets = engine.run(frames.first_basket_targets(counted, known, split.start(window), end))
         arrays.write_targets(folder, window, to_targets(targets, users))
 
 

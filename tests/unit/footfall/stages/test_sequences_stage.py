@@ -10,6 +10,7 @@ import pytest
 
 from footfall import arrays
 from footfall.errors import SourceError
+from footfall.judging import read_labels
 from footfall.manifest import write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
@@ -100,3 +101,19 @@ def test_a_damaged_table_is_named(paths: Paths, params: Params) -> None:
 
     with pytest.raises(SourceError, match=r"events\.parquet"):
         make_sequences(paths, params)
+
+
+def test_who_refuses_to_be_analysed_is_learnt_from_and_not_counted(paths: Paths, params: Params) -> None:
+    make_sequences(paths, params)
+    assert [len(arrays.read_targets(paths.sequences, window)) for window in arrays.WINDOWS] == [1, 1]
+    before = arrays.read_users(paths.sequences)
+
+    people = users(ANN, BOB, CY, refusing=(CY,)).to_pylist()
+    people = [row | {"consent": '{"analyse": false}'} if row["user_id"] == ANN else row for row in people]
+    write_parquet(paths.tables / "users.parquet", pa.Table.from_pylist(people, users(ANN).schema))
+    write_manifest(paths.tables)
+    make_sequences(paths, params)
+    assert arrays.read_users(paths.sequences) == before
+    assert [len(arrays.read_targets(paths.sequences, window)) for window in arrays.WINDOWS] == [0, 0]
+    window = replace(params.data, as_of=day(100))
+    assert not len(read_labels(paths.tables, replace(params, data=window), arrays.read_vocabulary(paths.sequences)))
