@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,11 +13,14 @@ from pathlib import Path
 
 from flows.environment import process_environment
 from footfall.errors import BusyError, DiskError, WorkspaceError
+from footfall.tables import MAKE_ROOM
 
 _DVC_BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 """What DVC says when another of its processes works in the folder; its exit status, 255, is the same for a failed stage."""
 _FULL = ("No space left on device", "Disk quota exceeded", "disk is full")
 _ASK_EVERY_S = 1.0
+_HARDLY_ANY = 2**20
+"""Bytes; on a disk with less, a failed command failed for want of room."""
 _GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -98,7 +102,9 @@ def _end_when(process: subprocess.Popen[str], stop: Callable[[], bool]) -> None:
 
 
 def _raise_when_full(name: str, root: Path, lines: Sequence[str]) -> None:
-    for line in lines:
-        if any(sign in line for sign in _FULL):
-            next_step = "free some space (footfall doctor says how much is left), then run the same again"
-            raise DiskError(f"the disk is full: {name} stopped", where=root, expected="room for what it writes", found=line, next_step=next_step)
+    """Say so when a full disk is why a command failed: by its own words, or by looking, because DVC's database only says "disk I/O error"."""
+    signs = [line for line in lines if any(sign in line for sign in _FULL)]
+    if not signs and shutil.disk_usage(root).free >= _HARDLY_ANY:
+        return
+    found = "\n".join(signs[:1] or lines)
+    raise DiskError(f"the disk is full: {name} stopped", where=root, expected="room for what it writes", found=found, next_step=MAKE_ROOM)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from footfall.errors import BusyError
+from footfall.tables import plain_when_full
 
 _held: ContextVar[dict[Path, int]] = ContextVar("footfall_leases", default={})  # noqa: B039 (never changed in place)
 
@@ -47,7 +48,8 @@ def lease(path: Path, purpose: str, *, wait_s: float = 0.0) -> Iterator[int]:
                 "somebody else holds the lease", where=path, expected="a free lease", found=found, next_step="wait for it to end: footfall status"
             )
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "purpose": purpose, "since": datetime.now(UTC).isoformat()}).encode(), 0)
+        with plain_when_full(path):
+            os.pwrite(handle, json.dumps({"pid": os.getpid(), "purpose": purpose, "since": datetime.now(UTC).isoformat()}).encode(), 0)
         yield handle
         os.ftruncate(handle, 0)
     finally:

@@ -42,7 +42,7 @@ def dvc_add_raw(root: Path) -> None:
     raw = Paths(root).raw
     if not raw.is_dir():
         raise WorkspaceError("no batch has been accepted yet", where=raw, expected="raw batches that the gate passed", next_step="footfall ingest")
-    dvc(root, "add", "--quiet", str(raw.relative_to(root)))
+    dvc(root, "add", str(raw.relative_to(root)))
 
 
 def set_as_of(root: Path, as_of: datetime) -> None:
@@ -124,7 +124,7 @@ def push(root: Path) -> list[str]:
         earlier = ["--all-tags"] if owed.exists() else []
         owed.parent.mkdir(parents=True, exist_ok=True)
         owed.touch()
-        dvc(root, "push", "--quiet", *earlier)
+        dvc(root, "push", *earlier)
         pushed.append("dvc")
     for remote in git(root, "remote").split():
         if not git(root, "remote", "get-url", "--push", remote).startswith("no-push:"):
@@ -164,4 +164,4 @@ def undo(root: Path) -> None:
     git(root, "clean", "--quiet", "-fd", "--", *_COMMITTED)
     if (root / "dvc.lock").exists():
         # outputs that an erasure has dropped from the cache stay away: the next run makes them anew
-        dvc(root, "checkout", "--quiet", "--force", "--allow-missing", "dvc.yaml")
+        dvc(root, "checkout", "--force", "--allow-missing", "dvc.yaml")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Document, Manifest
 from footfall.errors import BundleError, ContractError
 from footfall.manifest import MANIFEST, digest_of, file_digest
-from footfall.tables import replacing, sync_folder, write_text
+from footfall.tables import replacing, replacing_folder, write_text
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -113,16 +112,12 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
     """
     from safetensors.numpy import save
 
-    partial = folder.with_name(f".{folder.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
     arrays: dict[str, npt.NDArray[Any]] = {
         "popularity": np.ascontiguousarray(content.popularity, np.float64),
         "neighbours": np.ascontiguousarray(content.item_to_item.neighbours, np.int32),
         "similarities": np.ascontiguousarray(content.item_to_item.similarities, np.float32),
     }
-    try:
+    with replacing_folder(folder) as partial:
         for name, source in ((CONFIG, weights / CONFIG), (WEIGHTS, weights / WEIGHTS), (VOCABULARY_FILE, vocabulary)):
             with replacing(partial / name) as file:
                 file.write(source.read_bytes())
@@ -131,13 +126,6 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
         write_text(partial / FUSION, content.fusion.to_json())
         files = {name: file_digest(partial / name) for name in FILES}
         write_text(partial / MANIFEST, Manifest(files=files, contracts=_SPOKEN, **facts).to_json())
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
-    sync_folder(folder.parent)
     return release_id(folder)
 
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +23,7 @@ from footfall.sealing import MAGIC, is_sealed, keys_in, seal, unseal
 ROW_GROUP = 131_072
 _PARQUET: dict[str, Any] = {"compression": "zstd", "row_group_size": ROW_GROUP, "version": "2.6", "write_page_checksum": True}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_MAKE_ROOM = "free some space (footfall doctor says how much is left), then run the same again"
+MAKE_ROOM = "free some space (footfall doctor says how much is left), then run the same again"
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None, *, next_step: str | None = None) -> pa.Table:
@@ -146,16 +147,38 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the name `folder` at the end of the `with` block, whole; a failure leaves what stood there.
+
+    Raises:
+        DiskError: the disk is full.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with plain_when_full(folder):
+        try:
+            partial.mkdir(parents=True)
+            yield partial
+            if folder.exists():
+                shutil.rmtree(folder)
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        sync_folder(folder.parent)
+
+
+@contextlib.contextmanager
 def plain_when_full(where: Path) -> Iterator[None]:
-    """Say in plain words what a write to a full disk raises."""
+    """Say in plain words what a write to a full disk raises; engines that spill beside it wrap the system's words in errors of their own."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
+    except DiskError:
+        raise
+    except Exception as error:
+        if getattr(error, "errno", None) not in _FULL and not any(os.strerror(number) in str(error) for number in _FULL):
             raise
-        raise DiskError(
-            "the disk is full", where=where, expected="room for this file", found=os.strerror(error.errno or 0), next_step=_MAKE_ROOM
-        ) from error
+        raise DiskError("the disk is full", where=where, expected="room for this file", found=type(error).__name__, next_step=MAKE_ROOM) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.sources.landing import RESTORE, ROWS, check_batch, list_batches
 from footfall.stages.opening import open_stage_engine, open_tables, read_table
-from footfall.tables import write_batches, write_parquet
+from footfall.tables import replacing_folder, write_batches, write_parquet
 
 
 def make_tables(paths: Paths, params: Params) -> None:
@@ -34,13 +34,13 @@ def make_tables(paths: Paths, params: Params) -> None:
     catalogue = latest_rows(CATALOGUE, [read_table(path, CATALOGUE, next_step=RESTORE) for path in checked[CATALOGUE]])
     users = latest_rows(USERS, [read_table(path, USERS, next_step=RESTORE) for path in checked[USERS]])
     users = users.filter(pc.less(users.column(C.FIRST_SEEN_AT), pa.scalar(params.data.as_of, users.schema.field(C.FIRST_SEEN_AT).type)))
-    with open_stage_engine(paths) as engine:
+    with replacing_folder(paths.tables) as folder, open_stage_engine(paths) as engine:
         events = canonical_events(open_tables(engine, checked[EVENTS], EVENTS, next_step=RESTORE), as_of)
         rows = (EVENTS.check(pa.Table.from_batches([batch])) for batch in engine.batches(events))
-        write_batches(paths.tables / f"{EVENTS.name}.parquet", EVENTS.schema, rows)
-    for contract, table in ((CATALOGUE, catalogue), (USERS, users)):
-        write_parquet(paths.tables / f"{contract.name}.parquet", table)
-    write_manifest(paths.tables)
+        write_batches(folder / f"{EVENTS.name}.parquet", EVENTS.schema, rows)
+        for contract, table in ((CATALOGUE, catalogue), (USERS, users)):
+            write_parquet(folder / f"{contract.name}.parquet", table)
+        write_manifest(folder)
 
 
 def checked_batches(paths: Paths, contract: Contract) -> dict[Path, bool]:

@@ -22,7 +22,7 @@ from footfall.manifest import CACHE, check_manifest, write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.stages.opening import open_stage_engine, open_tables
-from footfall.tables import read_parquet
+from footfall.tables import read_parquet, replacing_folder
 
 _REMAKE = f"{CACHE}, or dvc repro --force events"
 
@@ -37,15 +37,14 @@ def make_sequences(paths: Paths, params: Params) -> None:
     """
     check_manifest(paths.tables, next_step=_REMAKE)
     split = arrays.Split(*(round(moment.timestamp() * 1_000_000) for moment in (params.train_end, params.test_start, params.data.as_of)))
-    with open_stage_engine(paths) as engine:
-        write_sequences(engine, paths, split, params)
-    arrays.write_split(paths.sequences, split)
-    write_manifest(paths.sequences)
+    with replacing_folder(paths.sequences) as folder, open_stage_engine(paths) as engine:
+        write_sequences(engine, paths, folder, split, params)
+        arrays.write_split(folder, split)
+        write_manifest(folder)
 
 
-def write_sequences(engine: Engine, paths: Paths, split: arrays.Split, params: Params) -> None:
-    """Everything of data/sequences that the engine computes."""
-    folder = paths.sequences
+def write_sequences(engine: Engine, paths: Paths, folder: Path, split: arrays.Split, params: Params) -> None:
+    """Everything of data/sequences that the engine computes, to `folder`."""
     people = _read(paths, USERS, (C.USER_ID, C.CONSENT))
     refusing = refusing_users(people, PERSONALISE)
     events = without_users(open_tables(engine, {_table(paths, EVENTS): True}, EVENTS, next_step=_REMAKE), engine.frame(refusing))

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from footfall.errors import StoreError
 from footfall.store.schema import migrate
-from footfall.store.sqlite_file import damaged, is_damage, prepare, verify
+from footfall.store.sqlite_file import FULL, damaged, full, is_damage, prepare, verify
 
 _DRIVERS = {
     "postgres": "postgresql+psycopg",
@@ -149,6 +149,8 @@ def _translated(engine: Engine) -> Iterator[None]:
         # the driver's own words may quote a row, and so a user's words: only its class and error code leave the store
         code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or _first_number(error.orig)
         found = type(error.orig).__name__ + (f" {code}" if code else "")
+        if code in FULL:
+            raise full(where(engine), found) from error
         raise StoreError("live store cannot be reached or refused", where=where(engine), found=found, next_step="footfall doctor") from error
     except (SQLAlchemyError, PoolTimeoutError) as error:
         raise StoreError("live store cannot be used", where=where(engine), found=type(error).__name__, next_step="footfall doctor") from error

@@ -12,6 +12,7 @@ A damaged log (`store.db-wal`) is the exception: SQLite takes its first wrong fr
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import sqlite3
@@ -23,11 +24,16 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from footfall.errors import StoreDamageError, StoreError
-from footfall.tables import sync_folder
+from footfall.tables import MAKE_ROOM, sync_folder
 
 MEND: Final = "footfall restore BACKUP --replace, or footfall restore --from-raw --replace"
+FileId = tuple[int, int]
+"""Device and inode."""
+
 _MAGIC, _HEADER = b"SQLite format 3\0", 100
 _BESIDE = ("", "-wal", "-shm")
+FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "53100", 1021)
+"""What SQLite, PostgreSQL and MariaDB call a full disk; the second is the index of SQLite's log, which could not grow."""
 _FAULTS = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _PAGES_OF_NOTHING = 2
 """What a new file has: its first page, and the one that lets it shrink."""
@@ -47,6 +53,8 @@ def prepare(path: Path) -> None:
         with path.open("rb") as file:
             header, size = file.read(_HEADER), path.stat().st_size
     except (OSError, sqlite3.Error) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC or getattr(error, "sqlite_errorname", None) in FULL:
+            raise full(path, type(error).__name__) from error
         raise StoreError("live store cannot be made", where=path, found=type(error).__name__, next_step="check its rights") from error
     _check_header(path, header, size)
 
@@ -121,6 +129,20 @@ def set_aside(path: Path) -> Path:
             path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
     sync_folder(path.parent)
     return aside
+
+
+def file_id(path: Path) -> FileId | None:
+    """What tells the file that is there from another one of the same name; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def full(where: object, found: object) -> StoreError:
+    """The error of a store that has no room to write."""
+    return StoreError("the disk of the live store is full", where=where, expected="room for it to write", found=found, next_step=MAKE_ROOM)
 
 
 def is_damage(error: BaseException | None) -> bool:
