@@ -18,10 +18,11 @@ from pathlib import Path
 
 import yaml
 
-from flows.commands import dvc, git
+from flows import certificates
+from flows.certificates import RAW
+from flows.commands import dvc
 from flows.lease import lease
 from flows.objects import CACHE, Found, Stores
-from flows.workspace import BRANCH
 from footfall import store
 from footfall.documents import ErasureCertificate
 from footfall.errors import BusyError, ErasureError, StoreError, WorkspaceError
@@ -38,7 +39,6 @@ WAIT_S = 40.0
 """How long an erasure waits for a retrain, which stops when it sees it, and for an ingest, which ends its batch."""
 RETRAIN = "PYTHONPATH=src python -m flows run retrain"
 AGAIN = "footfall erase --recorded"
-RAW = "raw batches"
 PLACES: dict[str, Callable[..., Counter[str]]] = {
     RAW: erasing.from_raw,  # before the quarantine: see there
     "held batches": erasing.from_held,
@@ -62,7 +62,7 @@ def erase(settings: Settings, user_ids: Iterable[str], *, wait_s: float = WAIT_S
         begun = []
         for user_id in user_ids:
             record, rows = erasures.begin(engine, user_id, datetime.now(UTC))
-            note(engine, record, {f"store {table}": count for table, count in rows.items()}, done=True)
+            certificates.note(engine, record, {f"store {table}": count for table, count in rows.items()}, done=True)
             begun.append(record.erasure_id)
         return carry_out(settings, engine, begun, wait_s=wait_s)
 
@@ -70,25 +70,14 @@ def erase(settings: Settings, user_ids: Iterable[str], *, wait_s: float = WAIT_S
 def erase_recorded(settings: Settings, *, wait_s: float = WAIT_S) -> list[ErasureCertificate]:
     """Carry out every erasure on record once more, in the store too: after a kill, or after a restore. Returns the certificates that were open."""
     with _store_of(settings) as engine:
-        recall(settings.paths, engine)
+        certificates.recall(settings.paths, engine)
         erasures.apply_erasures(engine)
         return carry_out(settings, engine, [one.erasure_id for one in erasures.unfinished(engine)], wait_s=wait_s)
 
 
-def recall(paths: Paths, engine: Engine) -> int:
-    """Put erasures on record whose certificates lie here and which the store has forgotten, restored from before them. Returns how many."""
-    kept = []
-    for path in sorted(certificate_path(paths, "*").parent.glob("*.json")):
-        text = path.read_text(encoding="utf-8")
-        said = ErasureCertificate.from_json(text, where=path)
-        requested, finished = datetime.fromisoformat(said.requested_at), datetime.fromisoformat(said.finished_at) if said.finished_at else None
-        kept.append(Erasure(said.erasure_id, said.subject, requested, finished, text))
-    return erasures.remember(engine, kept) if kept else 0
-
-
 def waiting(engine: Engine) -> list[str]:
     """Erasures whose raw batches still hold the user: nothing that is trained from them may be released."""
-    return [one.erasure_id for one in erasures.unfinished(engine) if not any(p["place"] == RAW and p["at"] for p in certificate_of(one).places)]
+    return [one.erasure_id for one in erasures.unfinished(engine) if not any(p["place"] == RAW and p["at"] for p in certificates.read(one).places)]
 
 
 def is_overtaken(engine: Engine) -> bool:
@@ -158,7 +147,7 @@ def carry_out(settings: Settings, engine: Engine, ids: Sequence[str], *, wait_s:
     except BusyError as error:
         done = [one for one in erasures.list_all(engine) if one.erasure_id in ids and one.finished_at is not None]
         if len(done) == len(ids):  # the retrain that held the lease did it
-            return [certificate_of(one) for one in done]
+            return [certificates.read(one) for one in done]
         raise BusyError(
             "the store is clean, and the files wait",
             where=error.where,
@@ -184,14 +173,14 @@ def clean_files(paths: Paths, engine: Engine) -> None:
         in_stores = [] if stores is None else [stores.look(place, erased) for place in stores.places]
         for one in opened:
             counts = {place: rows[one.subject] for place, rows in in_files.items()} | {found.place: found.rows[one.subject] for found in in_stores}
-            note(engine, one, counts, releases=_trained_on(paths.root, in_stores))
+            certificates.note(engine, one, counts, releases=certificates.trained_on(paths.root, in_stores))
         for clean in PLACES.values():
             clean(paths, erased)
         shutil.rmtree(paths.spill, ignore_errors=True)  # what a killed stage left there
         if stores is not None:
             _drop_objects(paths.root, stores, in_stores, renew=bool(in_files[RAW]) or any(found.objects for found in in_stores))
     for one in opened:
-        note(engine, one, dict.fromkeys([*PLACES, *(found.place for found in in_stores)], 0), done=True)
+        certificates.note(engine, one, dict.fromkeys([*PLACES, *(found.place for found in in_stores)], 0), done=True)
 
 
 def certify(settings: Settings, engine: Engine, ids: Sequence[str]) -> list[ErasureCertificate]:
@@ -200,48 +189,24 @@ def certify(settings: Settings, engine: Engine, ids: Sequence[str]) -> list[Eras
     Raises:
         WorkspaceError: something is left.
     """
-    certificates = []
+    made = []
     for one in erasures.unfinished(engine):
         erasures.sweep_subject(engine, one.subject, one.requested_at)
-        known, left, finished_at = certificate_of(one), look(settings, one.subject, one.requested_at), datetime.now(UTC)
+        known, left, finished_at = certificates.read(one), look(settings, one.subject, one.requested_at), datetime.now(UTC)
         if any(left.values()):
             erasures.finish(engine, one.erasure_id, replace(known, left=left).to_json(), None)
             found = ", ".join(f"{rows} in {place}" for place, rows in left.items() if rows)
             raise WorkspaceError("an erased user is not gone from everywhere", where=settings.root, expected="no row", found=found, next_step=AGAIN)
+        remains = certificates.remains(settings.paths, engine, known)
         seconds = round((finished_at - one.requested_at).total_seconds(), 1)
-        said = replace(known, finished_at=finished_at.isoformat(), seconds=seconds, left=left, remains=_remains(engine, known))
-        write_text(certificate_path(settings.paths, one.erasure_id), said.to_json())
-        certificates.append(said)
-    if certificates:
-        _commit(settings.root, f"Keep {len(certificates)} erasure certificates", ["reports/erasures"])
-    for said in certificates:
+        said = replace(known, finished_at=finished_at.isoformat(), seconds=seconds, left=left, remains=remains)
+        write_text(certificates.path_of(settings.paths, one.erasure_id), said.to_json())
+        made.append(said)
+    if made:
+        certificates.commit(settings.root, f"Keep {len(made)} erasure certificates", ["reports/erasures"])
+    for said in made:
         erasures.finish(engine, said.erasure_id, said.to_json(), datetime.fromisoformat(str(said.finished_at)))
-    return [said for said in certificates if said.erasure_id in ids]
-
-
-def certificate_path(paths: Paths, erasure_id: str) -> Path:
-    """Where a certificate lies, in git as the other reports are."""
-    return paths.reports / "erasures" / f"{erasure_id}.json"
-
-
-def certificate_of(record: Erasure) -> ErasureCertificate:
-    """The certificate of an erasure as far as it goes."""
-    if record.certificate:
-        return ErasureCertificate.from_json(record.certificate, where=record.erasure_id)
-    return ErasureCertificate(record.erasure_id, record.subject, record.requested_at.isoformat())
-
-
-def note(engine: Engine, record: Erasure, counts: dict[str, int], *, done: bool = False, releases: Sequence[dict[str, str]] = ()) -> None:
-    """Write what was found or done into an open certificate. Counts of an earlier look that was cut off stand when they were higher."""
-    known = certificate_of(next(one for one in erasures.unfinished(engine) if one.erasure_id == record.erasure_id))
-    places = {place["place"]: place for place in known.places}
-    now = datetime.now(UTC).isoformat()
-    for place, rows in counts.items():
-        before = places.get(place, {"place": place, "rows": 0, "at": None})
-        places[place] = {"place": place, "rows": max(rows, before["rows"]), "at": now if done else None}
-    affected = {one["release_id"]: one for one in [*known.releases, *releases]}
-    said = replace(known, requested_at=record.requested_at.isoformat(), places=list(places.values()), releases=list(affected.values()))
-    erasures.finish(engine, record.erasure_id, said.to_json(), None)
+    return [said for said in made if said.erasure_id in ids]
 
 
 def _drop_objects(root: Path, stores: Stores, found: Sequence[Found], *, renew: bool) -> None:
@@ -250,7 +215,7 @@ def _drop_objects(root: Path, stores: Stores, found: Sequence[Found], *, renew: 
     renew = renew and listing.exists()
     if renew:
         dvc(root, "add", "--quiet", "data/raw")
-        _commit(root, "Erase users from the raw batches", ["data/raw.dvc"])
+        certificates.commit(root, "Erase users from the raw batches", ["data/raw.dvc"])
     for place in found:
         if place.place == CACHE:
             stores.drop(place)
@@ -259,39 +224,6 @@ def _drop_objects(root: Path, stores: Stores, found: Sequence[Found], *, renew: 
     for place in found:
         if place.place != CACHE:
             stores.drop(place)
-
-
-def _trained_on(root: Path, found: Sequence[Found]) -> list[dict[str, str]]:
-    """Releases, candidates among them, whose raw batches are about to go: what a tag names as data/raw is one of the bad listings."""
-    bad = {oid for place in found for oid in place.listings}
-    affected = {}
-    for name in git(root, "tag", "--list", "release/*", "candidate/*").split() if bad and (root / ".git").exists() else []:
-        text = git(root, "show", f"{name}:data/raw.dvc", check=False)
-        if text and str(yaml.safe_load(text)["outs"][0].get("md5")) in bad:
-            release_id = name.split("/", 1)[1]
-            affected[release_id] = {"release_id": release_id, "revision": git(root, "rev-list", "-n1", name)}
-    return [affected[name] for name in sorted(affected)]
-
-
-def _remains(engine: Engine, known: ErasureCertificate) -> list[str]:
-    """What an erasure does not reach, said plainly."""
-    said = []
-    if any(place["place"] == RAW and place["rows"] for place in known.places):
-        said.append("weights, bundles and metrics of releases made before: they were trained on this user among all others and hold no history")
-        said.append("the release that serves: the next retrain leaves this user out")
-    said.append("backups made before: footfall restore carries out this erasure again")
-    if engine.dialect.name != "sqlite":
-        said.append(f"what {engine.dialect.name} keeps of deleted rows until it cleans its pages and logs, and its own backups")
-    said.append("the shop's own log, which is not Footfall's: an ingest leaves these rows out")
-    return said
-
-
-def _commit(root: Path, message: str, names: list[str]) -> None:
-    """Commit these files alone, in a workspace; a person's checkout is theirs to commit."""
-    if (root / ".git").is_dir() and git(root, "symbolic-ref", "--quiet", "--short", "HEAD", check=False) == BRANCH:
-        git(root, "add", "--", *names)
-        if git(root, "diff", "--cached", "--name-only", "--", *names):
-            git(root, "commit", "--quiet", "--no-verify", "-m", message, "--", *names)
 
 
 @contextmanager

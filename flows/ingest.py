@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 
 from expectations import gate
 from expectations.page import render
-from flows import erasing, watermarks
+from flows import certificates, watermarks
 from flows.lease import lease
 from flows.past import nothing_came, past_of
 from flows.world import RETRY_DELAYS, worth_retrying
@@ -101,7 +101,7 @@ def run_ingest(settings: Settings, source: str | None, until: datetime) -> Inges
     try:
         landing.complete(settings.paths)
         if source is not None:
-            erasing.recall(settings.paths, engine)
+            certificates.recall(settings.paths, engine)
             opened = open_source(source, pseudonym_key(settings))
             shop = without_erased(engine, opened)
             for batch in land_snapshots(settings.paths, shop, until) + land_exposures(settings.paths, opened, until):

@@ -40,6 +40,7 @@ def run(
         _verify(settings, verify, as_json=as_json)
         return
     from flows import erasing
+    from flows.certificates import path_of
 
     if recorded:
         certificates = erasing.erase_recorded(settings)
@@ -49,11 +50,11 @@ def run(
             typer.confirm(f"erase {'this user' if len(users) == 1 else f'these {len(users)} users'} for good?", abort=True, err=True)
         certificates = erasing.erase(settings, users)
     if as_json:
-        documents = [{**one.as_dict(), "path": str(erasing.certificate_path(settings.paths, one.erasure_id))} for one in certificates]
+        documents = [{**one.as_dict(), "path": str(path_of(settings.paths, one.erasure_id))} for one in certificates]
         say_json(documents if recorded or file is not None else documents[0])
         return
     for one in certificates:
-        _show(one, erasing.certificate_path(settings.paths, one.erasure_id))
+        _show(one, path_of(settings.paths, one.erasure_id))
     if not certificates:
         say("every erasure on record has been carried out")
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bentos import build as bento_build
-from flows import erasing, repository
+from flows import certificates, erasing, repository
 from flows.commands import git
 from flows.retrain import retrain
 from footfall import judging
@@ -143,5 +143,5 @@ def test_a_user_who_is_erased_while_the_gate_judges_keeps_the_release_from_being
     assert states.pop(done["release_id"]) == releases.CHAMPION
     assert list(states.values()) == [releases.CANDIDATE]
     assert traces(production.root, user(0)) == []
-    certificate = ErasureCertificate.from_json(erasing.certificate_path(production.paths, asked[0]).read_text())
+    certificate = ErasureCertificate.from_json(certificates.path_of(production.paths, asked[0]).read_text())
     assert {release["release_id"] for release in certificate.releases} == {"r0", "r1", *states}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from flows import erasing, repository
+from flows.certificates import path_of
 from flows.commands import dvc, git
 from flows.lease import lease
 from footfall.documents import ErasureCertificate
@@ -82,7 +83,7 @@ def test_the_certificate_counts_rows_by_place_and_names_what_cannot_be_rebuilt(s
     assert places(certificate) == stored | rows
     assert all(place["at"] for place in certificate.places)
     assert certificate.releases == [{"release_id": name, "revision": git(root, "rev-list", "-n1", f"release/{name}")} for name in ("r0", "r1")]
-    path = erasing.certificate_path(settings.paths, certificate.erasure_id)
+    path = path_of(settings.paths, certificate.erasure_id)
     assert ErasureCertificate.from_json(path.read_text()) == certificate
     assert repository.is_clean(root)  # committed, so that no retrain undoes it
     engine = open_store(settings.store_url)

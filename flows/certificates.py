@@ -1,0 +1,95 @@
+"""Erasure certificates: written while an erasure goes on, kept in the store and in git, and read back when the store has forgotten.
+
+A certificate counts and dates; whom it is about it knows by digest alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from flows.commands import git
+from flows.objects import Found
+from flows.workspace import BRANCH
+from footfall.documents import ErasureCertificate
+from footfall.paths import Paths
+from footfall.store import Engine, erasures
+from footfall.store.erasures import Erasure
+
+RAW = "raw batches"
+"""The place that training reads."""
+
+
+def path_of(paths: Paths, erasure_id: str) -> Path:
+    """Where a certificate lies, in git as the other reports are."""
+    return paths.reports / "erasures" / f"{erasure_id}.json"
+
+
+def read(record: Erasure) -> ErasureCertificate:
+    """The certificate of an erasure as far as it goes."""
+    if record.certificate:
+        return ErasureCertificate.from_json(record.certificate, where=record.erasure_id)
+    return ErasureCertificate(record.erasure_id, record.subject, record.requested_at.isoformat())
+
+
+def recall(paths: Paths, engine: Engine) -> int:
+    """Put erasures on record whose certificates lie here and which the store has forgotten, restored from before them. Returns how many."""
+    kept = []
+    for path in sorted(path_of(paths, "*").parent.glob("*.json")):
+        text = path.read_text(encoding="utf-8")
+        said = ErasureCertificate.from_json(text, where=path)
+        requested, finished = datetime.fromisoformat(said.requested_at), datetime.fromisoformat(said.finished_at) if said.finished_at else None
+        kept.append(Erasure(said.erasure_id, said.subject, requested, finished, text))
+    return erasures.remember(engine, kept) if kept else 0
+
+
+def note(engine: Engine, record: Erasure, counts: dict[str, int], *, done: bool = False, releases: Sequence[dict[str, str]] = ()) -> None:
+    """Write what was found or done into an open certificate. Counts of an earlier look that was cut off stand when they were higher."""
+    known = read(next(one for one in erasures.unfinished(engine) if one.erasure_id == record.erasure_id))
+    places = {place["place"]: place for place in known.places}
+    now = datetime.now(UTC).isoformat()
+    for place, rows in counts.items():
+        before = places.get(place, {"place": place, "rows": 0, "at": None})
+        places[place] = {"place": place, "rows": max(rows, before["rows"]), "at": now if done else None}
+    affected = {one["release_id"]: one for one in [*known.releases, *releases]}
+    said = replace(known, requested_at=record.requested_at.isoformat(), places=list(places.values()), releases=list(affected.values()))
+    erasures.finish(engine, record.erasure_id, said.to_json(), None)
+
+
+def trained_on(root: Path, found: Sequence[Found]) -> list[dict[str, str]]:
+    """Releases, candidates among them, whose raw batches are about to go: what a tag names as data/raw is one of the bad listings."""
+    bad = {oid for place in found for oid in place.listings}
+    affected = {}
+    for name in git(root, "tag", "--list", "release/*", "candidate/*").split() if bad and (root / ".git").exists() else []:
+        text = git(root, "show", f"{name}:data/raw.dvc", check=False)
+        if text and str(yaml.safe_load(text)["outs"][0].get("md5")) in bad:
+            release_id = name.split("/", 1)[1]
+            affected[release_id] = {"release_id": release_id, "revision": git(root, "rev-list", "-n1", name)}
+    return [affected[name] for name in sorted(affected)]
+
+
+def remains(paths: Paths, engine: Engine, known: ErasureCertificate) -> list[str]:
+    """What an erasure does not reach, said plainly."""
+    said = []
+    if any(place["place"] == RAW and place["rows"] for place in known.places):
+        said.append("weights, bundles and metrics of releases made before: they were trained on this user among all others and hold no history")
+        said.append("the release that serves: the next retrain leaves this user out")
+    said.append("backups made before: footfall restore carries out this erasure again")
+    if engine.dialect.name != "sqlite":
+        said.append(f"what {engine.dialect.name} keeps of deleted rows until it cleans its pages and logs, and its own backups")
+    if aside := sorted(path.name for path in paths.state.glob(f"{paths.store.name}.damaged-*")):
+        said.append(f"damaged store files that were set aside, which nobody can look into: delete {', '.join(aside)}")
+    said.append("the shop's own log, which is not Footfall's: an ingest leaves these rows out")
+    return said
+
+
+def commit(root: Path, message: str, names: list[str]) -> None:
+    """Commit these files alone, in a workspace; a person's checkout is theirs to commit."""
+    if (root / ".git").is_dir() and git(root, "symbolic-ref", "--quiet", "--short", "HEAD", check=False) == BRANCH:
+        git(root, "add", "--", *names)
+        if git(root, "diff", "--cached", "--name-only", "--", *names):
+            git(root, "commit", "--quiet", "--no-verify", "-m", message, "--", *names)
