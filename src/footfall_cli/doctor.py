@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +17,14 @@ from footfall.paths import Paths
 from footfall_cli.console import REFUSED, as_plain, reporting, say_json, say_table
 from footfall_cli.root import JsonOption, WorkspaceOption, find_root
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
 FREE_GIB = 3.0
 """A demo writes about a gibibyte; less free space than this is a warning before it hurts."""
+
+VERIFY_S = 20.0
+"""How long an SQLite store may be held against itself: enough for some four million events."""
 
 PINS = {
     "sqlalchemy": ((2, 0), (2, 1)),
@@ -46,11 +52,11 @@ app = typer.Typer(help="What is wrong here, and what to do about it.")
 @app.callback(invoke_without_command=True)
 @reporting
 def run(context: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Check interpreter, silent pins, disk, parameters, store and bundle; say what to do about each fault."""
+    """Check interpreter, silent pins, disk, parameters, store, encryption and bundle; say what to do about each fault."""
     if context.invoked_subcommand is not None:
         return
     root = find_root(workspace)
-    findings = [finding for check in (_python, _pins, _disk, _params, _store, _bundle) for finding in _guarded(check, root)]
+    findings = [finding for check in (_python, _pins, _disk, _params, _store, _sealing, _bundle) for finding in _guarded(check, root)]
     if as_json:
         say_json({"workspace": str(root), "findings": [as_plain(finding) for finding in findings]})
     else:
@@ -158,22 +164,53 @@ def _params(root: Path) -> list[Finding]:
 
 
 def _store(root: Path) -> list[Finding]:
+    from footfall.sources.landing import list_batches
+    from footfall.store.engine import sqlite_path
     from footfall_cli.root import engine_of, settings_of
 
-    url = settings_of(root).store_url
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    path = sqlite_path(settings_of(root).store_url)
+    if path is not None and not path.exists():
+        if batches := len(list_batches(Paths(root), "events")):
+            return [Finding("live store", ok=False, found=f"no file, and {batches} raw batches of events", next_step="footfall restore --from-raw")]
         return [Finding("live store", ok=True, found="none yet", next_step="footfall ingest makes it")]
+    engine = engine_of(root)
+    try:
+        return [_look_at(engine, path)]
+    finally:
+        engine.dispose()
+
+
+def _look_at(engine: Engine, path: Path | None) -> Finding:
     from footfall.store import events, releases, sessions
     from footfall.store.engine import reading
+    from footfall.store.sqlite_file import verify
 
-    engine = engine_of(root)
     with reading(engine) as connection:
         weak = sessions.weakness(connection)
     if weak is not None:
         next_step = "set innodb_flush_log_at_trx_commit = 1 in the server's configuration: a power cut can take acknowledged events"
-        return [Finding("live store", ok=False, found=weak, next_step=next_step)]
+        return Finding("live store", ok=False, found=weak, next_step=next_step)
+    checked = ""
+    if path is not None:
+        checked = ", file checked" if verify(path, VERIFY_S) else f", file checked as far as {VERIFY_S:.0f} s reach"
     champion = releases.champion(engine)
-    return [Finding("live store", ok=True, found=f"{events.count(engine):,} events, champion {None if champion is None else champion.release_id}")]
+    return Finding("live store", ok=True, found=f"{events.count(engine):,} events, champion {champion.release_id if champion else None}{checked}")
+
+
+def _sealing(root: Path) -> list[Finding]:
+    from footfall.sealing import MAKE_A_KEY, VARIABLE, is_sealed, key_id
+    from footfall_cli.root import settings_of
+
+    paths, keys = Paths(root), settings_of(root).encryption_keys
+    files = [*paths.raw.glob("*/*/rows.parquet"), *paths.quarantine.glob("held/*/*/rows.parquet"), *paths.quarantine.glob("rows/*/[!.]*.parquet")]
+    sealed = sum(map(is_sealed, files))
+    if keys:
+        return [Finding("encryption", ok=True, found=f"key {key_id(keys[0])}; {sealed} of {len(files)} files of rows are sealed")]
+    if sealed:
+        return [
+            Finding("encryption", ok=False, found=f"no key, and {sealed} sealed files of rows", next_step=f"export {VARIABLE}, the key of before")
+        ]
+    return [Finding("encryption", ok=True, found="off", next_step=f"to turn it on: {MAKE_A_KEY}")]
 
 
 def _bundle(root: Path) -> list[Finding]:

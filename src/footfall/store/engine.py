@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from footfall.errors import StoreError
 from footfall.store.schema import migrate
-from footfall.store.sqlite_file import FULL, damaged, full, is_damage, prepare, verify
+from footfall.store.sessions import connect_arguments, prepare_session
+from footfall.store.sqlite_file import FULL, MEND, FileId, damaged, file_id, full, is_damage, prepare, verify
 
 _DRIVERS = {
     "postgres": "postgresql+psycopg",
@@ -24,7 +25,7 @@ _DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
-_WRITE = "footfall_write"
+_WRITE, _FILE = "footfall_write", "footfall_file"
 _SMALL_CACHE, _LARGE_CACHE = "PRAGMA cache_size=-4096", "PRAGMA cache_size=-131072"
 _PRAGMAS = (
     "PRAGMA busy_timeout=20000",  # first: the next one may have to wait for another process that opens the same file
@@ -78,6 +79,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
         StoreError: the store cannot be reached, or refuses.
     """
     with _translated(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            # at READ COMMITTED a query sees the same without a transaction around it, and two waits for the server fewer
+            connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
@@ -106,17 +110,40 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
         bulk: many rows are coming: SQLite keeps its indexes in memory meanwhile.
 
     Raises:
-        StoreError: the store cannot be reached, or refuses.
+        StoreError: the store cannot be reached, or refuses; or its file is no longer the one that was written to.
     """
-    with _translated(engine), _write_lock(engine), engine.execution_options(**{_WRITE: True}).begin() as connection:
-        if not bulk or engine.dialect.name != "sqlite":
-            yield connection
-            return
-        connection.exec_driver_sql(_LARGE_CACHE)
-        try:
-            yield connection
-        finally:
-            connection.exec_driver_sql(_SMALL_CACHE)
+    with _translated(engine), _write_lock(engine):
+        with engine.execution_options(**{_WRITE: True}).begin() as connection:
+            opened: FileId | None = connection.info.get(_FILE)
+            with _large_cache(connection) if bulk and opened is not None else nullcontext():
+                yield connection
+        if opened is not None:
+            _check_file(engine, opened)
+
+
+@contextmanager
+def _large_cache(connection: Connection) -> Iterator[None]:
+    connection.exec_driver_sql(_LARGE_CACHE)
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(_SMALL_CACHE)
+
+
+def _check_file(engine: Engine, opened: FileId) -> None:
+    """Whoever deletes or replaces a file that is open takes along what is written to it afterwards: that must not be acknowledged."""
+    now = file_id(Path(str(engine.url.database)))
+    if now == opened:
+        return
+    if now is not None:
+        engine.dispose()  # the next connection opens the file that is there now
+    raise StoreError(
+        "the live store's file was replaced or removed while it was open",
+        where=where(engine),
+        expected="the file that was opened",
+        found="no file" if now is None else "another file",
+        next_step="write it again",
+    )
 
 
 def where(engine: Engine) -> str:
@@ -180,11 +207,18 @@ def _parse(url: str) -> URL:
 def _sqlite(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise StoreError("live store needs a file", where="FOOTFALL_STORE", expected="sqlite:///path", found="memory", next_step="name a file")
-    prepare(Path(str(url.database)))
+    path = Path(str(url.database))
+    prepare(path)
     engine = sa.create_engine(url, connect_args={"timeout": 20.0, "check_same_thread": False}, pool_size=8, max_overflow=8, pool_timeout=10)
 
+    @event.listens_for(engine, "do_connect")
+    def _on_do_connect(*_: object) -> None:
+        if file_id(path) is None:  # SQLite would make a new one, and hide that the old one is lost
+            raise StoreError("the live store's file is gone", where=path, expected="the file that was opened", found="no file", next_step=MEND)
+
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: Any) -> None:
+    def _on_connect(connection: Any, record: Any) -> None:
+        record.info[_FILE] = file_id(path)
         connection.isolation_level = None  # the driver must not begin or commit by itself; `_on_begin` does
         for pragma in _PRAGMAS:
             connection.execute(pragma).close()
@@ -198,12 +232,9 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _server(url: URL) -> Engine:
-    arguments: dict[str, Any] = {"connect_timeout": 3}
-    if url.get_backend_name() in ("mysql", "mariadb"):
-        arguments |= {"charset": "utf8mb4", "read_timeout": 60, "write_timeout": 60}
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
-        connect_args=arguments,
+        connect_args=connect_arguments(url),
         pool_size=8,
         max_overflow=8,
         pool_timeout=10,
@@ -211,3 +242,5 @@ def _server(url: URL) -> Engine:
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
     )
+    event.listen(engine, "connect", prepare_session)
+    return engine

@@ -97,3 +97,34 @@ def test_people_read_what_happened(root: Path) -> None:
     assert "not sealed" in said[0]
     assert "0 events came back from 1 raw batches" in said[1]
     assert "2017-04" in said[2]
+
+
+def findings(root: Path) -> dict[str, dict[str, object]]:
+    done = CliRunner().invoke(app, ["doctor", "--workspace", str(root), "--json"])
+    return {finding["check"]: finding for finding in json.loads(done.output)["findings"]}
+
+
+def test_the_doctor_names_a_damaged_store_a_lost_one_and_a_sound_one(root: Path) -> None:
+    store = Paths(root).store
+    assert "file checked" in str(findings(root)["live store"]["found"])
+    content = store.read_bytes()
+    store.write_bytes(content.replace(b"apple", b"peach", 1))
+
+    damaged = findings(root)["store"]
+    store.unlink()
+    lost = findings(root)["live store"]
+
+    assert (damaged["ok"], lost["ok"], lost["next_step"]) == (False, False, "footfall restore --from-raw")
+    assert "--replace" in str(damaged["next_step"])
+
+
+def test_the_doctor_says_what_is_sealed_and_when_the_key_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths(root)
+    assert "openssl" in str(findings(root)["encryption"]["next_step"])
+    monkeypatch.setenv("FOOTFALL_ENCRYPTION_KEY", base64.b64encode(b"k" * 32).decode())
+    landing.hold(paths, landing.land(paths, "events", "shop-2017-05", event_rows({})), Verdict("shop-2017-05", "events", "hold", 1, {}, []))
+    assert "1 of 2 files" in str(findings(root)["encryption"]["found"])
+
+    monkeypatch.delenv("FOOTFALL_ENCRYPTION_KEY")
+
+    assert findings(root)["encryption"]["ok"] is False
