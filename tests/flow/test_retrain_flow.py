@@ -14,10 +14,12 @@ import pytest
 
 from bentos import build as bento_build
 from flows import repository, workspace
+from flows import retrain as retrain_flow
 from flows.commands import git
 from flows.retrain import retrain
 from footfall import judging
 from footfall.errors import WorkspaceError
+from footfall.manifest import write_manifest
 from footfall.params import load_params
 from footfall.paths import Paths
 from footfall.store import open_store, releases
@@ -45,6 +47,7 @@ def production(root: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> P
     batch = Paths(made).raw / "events" / "shop-2017-10"
     batch.mkdir(parents=True)
     (batch / "rows.parquet").write_text("rows")
+    write_manifest(batch)
     monkeypatch.setattr(bento_build, "build", lambda _root, tag: f"{tag}-built")
     monkeypatch.setattr(repository, "repro", _make_bundle)
     return made
@@ -122,6 +125,26 @@ def test_a_failed_retrain_is_undone_and_an_interrupted_one_by_the_next(productio
     (production / "dvc.lock").write_text("half")
     assert retrain(as_of=NOVEMBER)["status"] == "promoted"
     assert load_params(production / "params.yaml").data.as_of == NOVEMBER
+
+
+def test_a_run_that_cannot_be_pushed_stands_and_the_next_one_pushes_for_both(production: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "judge", _evidence(low=0.0))
+    monkeypatch.setattr(retrain_flow, "push", retrain_flow.push.with_options(retries=0))
+    remote = Paths(production).remote
+    remote.write_text("no folder")
+
+    first = retrain(as_of=OCTOBER)
+
+    assert (first["status"], first["pushed"]) == ("promoted", None)
+    assert repository.is_clean(production)
+    assert _releases(production)[OCTOBER].state == "champion"
+
+    remote.unlink()
+    second = retrain(as_of=NOVEMBER)
+
+    assert second["pushed"] == ["dvc"]
+    assert not Paths(production).push_owed.exists()
+    assert "rows" in {path.read_text() for path in remote.rglob("*") if path.is_file()}
 
 
 def test_a_damaged_bundle_is_refused_with_its_fault_as_the_reason(production: Path, monkeypatch: pytest.MonkeyPatch) -> None:

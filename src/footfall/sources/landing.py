@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from footfall.contracts import CONTRACTS, EVENTS, USERS, C, Contract
 from footfall.documents import Verdict
-from footfall.errors import SourceError
+from footfall.errors import ContractError, SourceError
 from footfall.identifiers import mask_table
 from footfall.manifest import CACHE, MANIFEST, check_manifest, write_manifest
 from footfall.paths import Paths
@@ -167,11 +167,17 @@ def check_batch(folder: Path, names: Iterable[str] | None = None) -> None:
 
 
 def complete(paths: Paths) -> list[Path]:
-    """Give every accepted batch from before manifests its own, once its rows (by their page checksums) and its receipt have been read whole."""
+    """Give every accepted batch from before manifests its own, once its rows (by their page checksums) and its receipt have been read whole.
+
+    One that cannot be read gets none: whoever reads it next names it, and no other batch has to wait for that.
+    """
     done = []
     for folder in sorted(path.parent for path in paths.raw.glob(f"*/*/{ROWS}") if not (path.parent / MANIFEST).exists()):
-        read_receipt(folder)
-        read_parquet(folder / ROWS, next_step=RESTORE)
+        try:
+            read_receipt(folder)
+            read_parquet(folder / ROWS, next_step=RESTORE)
+        except (SourceError, ContractError):
+            continue
         write_manifest(folder)
         done.append(folder)
     return done
