@@ -76,6 +76,16 @@ def test_what_is_no_mapping_at_all_is_named(tmp_path: Path) -> None:
         read_mapping(tmp_path / "list.yaml")
 
 
-@pytest.mark.parametrize("name", ["online_retail", "rees46"])
+@pytest.mark.parametrize("name", ["complete_journey", "online_retail", "open_bandit", "rees46"])
 def test_the_mappings_that_ship_are_good_ones(checkout: Path, name: str) -> None:
     assert read_mapping(checkout / "src" / "footfall" / "sources" / "mappings" / f"{name}.yaml").name == name
+
+
+def test_the_mappings_in_the_manual_can_be_read(checkout: Path, tmp_path: Path) -> None:
+    blocks = (checkout / "docs" / "data.md").read_text(encoding="utf-8").split("```yaml\n")[1:]
+    whole = [block for block in (block.split("```")[0] for block in blocks) if "name:" in block.splitlines()[0]]
+    assert len(whole) >= 2  # one of files, one of a database
+    for number, block in enumerate(whole):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block, encoding="utf-8")
+        assert read_mapping(path).name == "my_shop"
