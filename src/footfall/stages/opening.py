@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,14 +24,36 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def open_stage_engine(paths: Paths) -> Iterator[Engine]:
-    """The engine of the settings, for as long as the block runs; what it spills lies below the root's state."""
+    """The engine of the settings, for as long as the block runs.
+
+    What it spills are rows of people: they lie below the root's state, in a folder of this process, and are gone when the block ends. What a killed
+    process left goes when the next one begins.
+    """
     settings = load_settings()
-    paths.spill.mkdir(parents=True, exist_ok=True)
-    engine = open_engine(settings.engine, scratch=str(paths.spill), memory=settings.engine_memory)
+    for left in paths.spill.glob("*"):
+        if not _runs(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+    own = paths.spill / str(os.getpid())
+    own.mkdir(parents=True, exist_ok=True)
     try:
-        yield engine
+        engine = open_engine(settings.engine, scratch=str(own), memory=settings.engine_memory)
+        try:
+            yield engine
+        finally:
+            engine.close()
     finally:
-        engine.close()
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _runs(process: str) -> bool:
+    """Whether the process of this number still runs."""
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def open_tables(engine: Engine, files: Mapping[Path, bool], contract: Contract, *, next_step: str) -> ir.Table:
