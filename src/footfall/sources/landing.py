@@ -81,7 +81,8 @@ def land(paths: Paths, contract_name: str, batch_id: str, table: pa.Table, *, or
     batch = Batch(contract_name, batch_id, origin or batch_id.split("-", 1)[0], path, masked=masked)
     accepted = paths.raw / contract_name / batch_id / ROWS
     if accepted.exists():
-        if landed_digest(accepted) in (digest, content_digest(given), KNOWN_BY_ID):  # the second: accepted by a version that masked nothing
+        unmasked = content_digest(given) if masked else digest  # as a version that masked nothing would have noted it
+        if landed_digest(accepted) in (digest, unmasked, KNOWN_BY_ID):
             return Batch(batch.contract, batch.batch_id, batch.origin, accepted.parent, landed=True)
         raise SourceError(
             "batch was accepted before with other rows",
