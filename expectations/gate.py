@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from expectations.history import Measure, Past, compare
 from expectations.profile import profile
 from expectations.receipt import HOLD, PASS, Check, check, measure_check, reasons_of, share_check, verdict
-from expectations.rules import HISTORY, Suite, read_suite
+from expectations.rules import HISTORY, Suite, has_suite, read_suite
 from expectations.validation import validate
 from footfall.contracts import CONTRACTS, EVENT_TYPES, LIVE_ORIGIN, C
 from footfall.documents import Verdict
@@ -79,6 +79,7 @@ def judge(
         ContractError: the table has another shape (that is no matter for the gate), or there is no suite.
     """
     suite = read_suite(contract_name)
+    past = past if has_suite(contract_name, HISTORY) else None
     table = CONTRACTS[contract_name].check(table, where=subject)
     given = {"known_items": known_items, "until": until, "arrival": arrival, "past": past, "covers": past and past.covers}
     rules = [rule for rule in suite.rules if rule.needs is None or given[rule.needs] is not None]

@@ -78,6 +78,11 @@ def read_suite(contract_name: str, folder: Path = FOLDER) -> Suite:
     return Suite(document["name"], rules, meta.get("max_bad_share", 1.0), meta.get("max_bad_share_from_rows", 0), meta.get("limits", {}))
 
 
+def has_suite(contract_name: str, folder: Path = FOLDER) -> bool:
+    """Whether there is a suite of one contract."""
+    return (folder / f"{contract_name}.json").exists()
+
+
 def _rule(entry: dict[str, Any]) -> Rule:
     meta = entry["meta"]
     return Rule(

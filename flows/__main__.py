@@ -17,7 +17,7 @@ from typing import Any
 from flows.environment import enter
 from footfall.errors import FootfallError
 
-FLOWS = ("ingest", "monitor", "release", "replay", "retrain")
+FLOWS = ("admit", "ingest", "monitor", "reject", "release", "replay", "retrain")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

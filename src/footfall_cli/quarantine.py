@@ -1,7 +1,9 @@
-"""`footfall quarantine list|show|replay|drop`: what the gate put aside, why, and what becomes of it."""
+"""`footfall quarantine list|show|replay|release|drop`: what the gate put aside, why, and what becomes of it."""
 
 from __future__ import annotations
 
+import getpass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +14,9 @@ from footfall_cli.root import JsonOption, WorkspaceOption, find_root
 
 if TYPE_CHECKING:
     from footfall.documents import Verdict
+
+BatchArgument = Annotated[str, typer.Argument(help="A batch that `quarantine list` names.")]
+ByOption = Annotated[str | None, typer.Option("--by", help="Who says so. Default: your login name.")]
 
 app = typer.Typer(help="What the gate put aside, and why.", no_args_is_help=True)
 
@@ -43,7 +48,7 @@ def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> 
 @app.command()
 @reporting
 def show(
-    batch_id: Annotated[str, typer.Argument(help="A batch that `quarantine list` names.")],
+    batch_id: BatchArgument,
     limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -56,7 +61,7 @@ def show(
     paths = Paths(find_root(workspace))
     for verdict in list_held(paths):
         if verdict.subject == batch_id:
-            _show_held(verdict, as_json=as_json)
+            _show_held(verdict, _page(paths, verdict.contract, batch_id), as_json=as_json)
             return
     table = quarantine.read(paths, batch_id)
     shown = [
@@ -69,23 +74,26 @@ def show(
         say_json({"batch_id": batch_id, "total": table.num_rows, "rows": rows})
         return
     say_table(f"{batch_id}: {len(rows)} of {table.num_rows} rows", shown, [list(row.values()) for row in rows])
+    say(f"data report: {_page(paths, quarantine.find(paths, batch_id).parent.name, batch_id)}")
 
 
 @app.command()
 @reporting
 def replay(
-    batch_id: Annotated[str, typer.Argument(help="A batch that `quarantine list` names.")],
+    batch_id: BatchArgument,
+    mend: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A YAML file that puts the rows right first.")] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the rows of one batch before the gate again, after what was wrong has been mended; what passes is accepted, once."""
-    from footfall.sources import quarantine
+    from footfall.sources import held, landing, quarantine
     from footfall_cli.ingest import run_flow
 
     root = find_root(workspace)
     paths = Paths(root)
-    before = quarantine.read(paths, batch_id).num_rows
-    run_flow(root, "replay", {"batch_id": batch_id}, quiet=True)
+    folder = held.find(paths, batch_id)
+    before = quarantine.read(paths, batch_id).num_rows if folder is None else landing.read_receipt(folder).rows
+    run_flow(root, "replay", {"batch_id": batch_id, "mend": None if mend is None else str(mend.resolve())}, quiet=True)
     left = next((batch.reasons for batch in quarantine.list_all(paths) if batch.batch_id == batch_id), {})
     accepted = before - sum(left.values())
     if as_json:
@@ -97,29 +105,63 @@ def replay(
 
 @app.command()
 @reporting
-def drop(
-    batch_id: Annotated[str, typer.Argument(help="A batch that `quarantine list` names.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+def release(
+    batch_id: BatchArgument,
+    note: Annotated[str, typer.Option(help="Why; it stands in the receipt.")],
+    by: ByOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give the quarantined rows of one batch up for good; a note of how many, and why they were there, stays."""
+    """Let a held batch in although it breaks rules about the batch; its bad rows still go to quarantine."""
+    from footfall.sources import held, landing
+    from footfall_cli.ingest import run_flow
+
+    root = find_root(workspace)
+    paths = Paths(root)
+    folder = held.require(paths, batch_id)
+    run_flow(root, "admit", {"batch_id": batch_id, "by": by or getpass.getuser(), "note": note}, quiet=True)
+    verdict = landing.read_receipt(paths.raw / folder.parent.name / batch_id)
+    if as_json:
+        say_json(verdict.as_dict())
+        return
+    say(f"{batch_id}: accepted with {verdict.rows - sum(verdict.quarantined.values()):,} of {verdict.rows:,} rows")
+    say_table("in quarantine", ["reason", "rows"], verdict.quarantined.items())
+
+
+@app.command()
+@reporting
+def drop(
+    batch_id: BatchArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    note: Annotated[str | None, typer.Option(help="Why.")] = None,
+    by: ByOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the quarantined rows of one batch up for good, or reject a held batch; a note stays of how many, and why."""
     from datetime import UTC, datetime
 
-    from footfall.sources import quarantine
+    from footfall.sources import held, landing, quarantine
+    from footfall_cli.ingest import run_flow
 
-    paths = Paths(find_root(workspace))
-    rows = quarantine.read(paths, batch_id).num_rows
+    root = find_root(workspace)
+    paths = Paths(root)
+    folder = held.find(paths, batch_id)
+    rows = quarantine.read(paths, batch_id).num_rows if folder is None else landing.read_receipt(folder).rows
     if not yes:
         typer.confirm(f"drop {rows} rows of {batch_id} for good?", abort=True, err=True)
-    dropped = quarantine.drop(paths, batch_id, datetime.now(UTC))
+    if folder is None:
+        dropped = quarantine.drop(paths, batch_id, datetime.now(UTC))
+    else:
+        run_flow(root, "reject", {"batch_id": batch_id, "by": by or getpass.getuser(), "note": note}, quiet=True)
+        dropped = {"held": rows}
     if as_json:
         say_json({"batch_id": batch_id, "dropped": dropped})
     else:
         say(f"{batch_id}: {rows} rows dropped")
 
 
-def _show_held(verdict: Verdict, *, as_json: bool) -> None:
+def _show_held(verdict: Verdict, page: Path, *, as_json: bool) -> None:
     """The receipt of a held batch: every check, the failed ones first."""
     if as_json:
         say_json(verdict.as_dict())
@@ -130,7 +172,24 @@ def _show_held(verdict: Verdict, *, as_json: bool) -> None:
         ["rule", "severity", "", "expected", "observed", "error"],
         [(c.get("rule"), c.get("severity"), "ok" if c.get("ok") else "BROKEN", c.get("expected"), c.get("observed"), c.get("error")) for c in checks],
     )
+    for check in checks:
+        if samples := check.get("samples"):
+            say_table(f"samples: {check['rule']}", list(samples[0]), [list(sample.values()) for sample in samples])
+    say(f"data report: {page}")
     say(f"next: {verdict.next_step or 'mend the source and land the batch again'}")
+
+
+def _page(paths: Paths, contract: str, batch_id: str) -> Path:
+    """The batch's page for people; made again from its receipt where it is gone."""
+    from expectations.page import render
+    from footfall.sources.landing import read_receipt
+    from footfall.tables import write_text
+
+    page = paths.data_reports / contract / f"{batch_id}.html"
+    if not page.exists():
+        held = paths.quarantine / "held" / contract / batch_id
+        write_text(page, render(read_receipt(held if held.exists() else paths.raw / contract / batch_id)))
+    return page
 
 
 def _broken(checks: list[dict[str, object]]) -> str:

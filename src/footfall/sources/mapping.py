@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import yaml
 
 from footfall.contracts import CATALOGUE, EVENT_TYPES, EVENTS, C
@@ -18,7 +19,7 @@ from footfall.errors import SourceError
 from footfall.sources.rules import NEGATIVE_QUANTITY, Mapping, Price, Query, Rule, Shown, Words
 
 FORMATS = {"parquet": "parquet", "csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "ndjson": "json"}
-LEAVE_OUT = ("without_user", "without_time", "without_item")
+LEAVE_OUT = ("without_user", "without_time", "without_item", "in_future")
 PRICE = "price"
 _SET_BY_US = {C.EVENT_TYPE, C.RECEIVED_AT, C.ORIGIN, C.PRICE_MINOR, C.CURRENCY}
 EVENT_COLUMNS = tuple(name for name in EVENTS.schema.names if name not in _SET_BY_US) + (PRICE,)
@@ -147,17 +148,31 @@ class _Reader:
             return Rule(columns=(given,))
         if isinstance(given, list):
             return Rule(columns=tuple(self._text(column, key) for column in given))
-        parts = self._dictionary(given, key, ("column", "value", "format", "unit"))
+        parts = self._dictionary(given, key, ("column", "value", "format", "unit", "fill"))
         if ("column" in parts) == ("value" in parts):
             raise self._error(key, "either `column` or `value`", ", ".join(parts) or "nothing")
         if not isinstance(parts.get("value", ""), str | int | float):
             raise self._error(f"{key}.value", "a text or a number", type(parts["value"]).__name__)
+        self._check_fill(parts, key)
         return Rule(
             columns=(self._text(parts["column"], f"{key}.column"),) if "column" in parts else (),
             value=parts.get("value"),
             format=None if parts.get("format") is None else self._text(parts["format"], f"{key}.format"),
             unit=self._one_of(parts.get("unit"), f"{key}.unit", ("s", "ms", "us")),
+            fill=parts.get("fill"),
         )
+
+    def _check_fill(self, parts: dict[str, Any], key: str) -> None:
+        """A missing value is filled by one of the column's own type, and never a key's or a moment's."""
+        if "fill" not in parts:
+            return
+        name = key.removeprefix("events.")
+        if name in (C.EVENT_ID, C.USER_ID, C.OCCURRED_AT) or "value" in parts:
+            raise self._error(f"{key}.fill", "another column: this one cannot be made up", name)
+        kind = EVENTS.schema.field(name).type if name in EVENTS.schema.names else pa.string()
+        fitting = str if pa.types.is_string(kind) else (int, float)
+        if isinstance(parts["fill"], bool) or not isinstance(parts["fill"], fitting):
+            raise self._error(f"{key}.fill", f"a value of type {kind}", type(parts["fill"]).__name__)
 
     def _price(self, given: object) -> Price | None:
         if given is None:

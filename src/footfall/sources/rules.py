@@ -18,12 +18,14 @@ class Rule:
         value: a constant instead of a column.
         format: of a time written as text, in strptime's letters; without it ISO 8601.
         unit: of a time written as a number since 1970: s, ms or us.
+        fill: what stands where the log has nothing, or nothing readable; without it the value stays missing.
     """
 
     columns: tuple[str, ...] = ()
     value: str | int | float | None = None
     format: str | None = None
     unit: str | None = None
+    fill: str | int | float | None = None
 
 
 @dataclass(frozen=True)

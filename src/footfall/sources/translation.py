@@ -100,6 +100,8 @@ def _value(log: ir.Table, rule: Rule, name: str) -> Any:
     if pa.types.is_string(kind):
         return _text(log, rule, "-")
     number = ibis.literal(rule.value).cast("float64") if rule.value is not None else _number(log[rule.columns[0]])
+    if rule.fill is not None:
+        number = number.fill_null(float(rule.fill))
     return number if pa.types.is_floating(kind) else number.round().cast("int64")
 
 
@@ -110,7 +112,7 @@ def _text(log: ir.Table, rule: Rule, separator: str) -> Any:
     text, *others = (as_text(log[name]) for name in rule.columns)
     for other in others:
         text = text + separator + other
-    return text
+    return text if rule.fill is None else text.fill_null(str(rule.fill))
 
 
 def _time(column: Any, rule: Rule) -> Any:
