@@ -27,7 +27,13 @@ def land_live(paths: Paths, engine: Engine, until: datetime) -> list[Batch]:
     Raises:
         StoreError: the live store cannot be reached.
     """
-    return [land(paths, EVENTS.name, batch_id, table, origin=ORIGIN) for batch_id, table in claim_export(engine, until)]
+    batches = []
+    for batch_id, table in claim_export(engine, until):
+        if table.num_rows:
+            batches.append(land(paths, EVENTS.name, batch_id, table, origin=ORIGIN))
+        else:  # all its users were erased after it was claimed
+            mark_exported(engine, batch_id)
+    return batches
 
 
 def finish(engine: Engine, batch: Batch) -> None:

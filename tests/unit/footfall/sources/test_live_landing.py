@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from footfall.contracts import C
 from footfall.documents import Verdict
 from footfall.paths import Paths
 from footfall.sources import landing, live
+from footfall.store import erasures
 from footfall.store import events as event_store
 from footfall.tables import read_parquet
 from tests.trials import Trial
@@ -127,3 +129,13 @@ def start_export(root: Path) -> subprocess.Popen[str]:
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def test_a_claimed_batch_whose_users_were_all_erased_is_done(engine: Engine, tmp_path: Path) -> None:
+    users = set(TABLE.column(C.USER_ID).to_pylist())
+    end = max(TABLE.column(C.OCCURRED_AT).to_pylist()) + timedelta(days=1)
+    assert live.land_live(Paths(tmp_path), engine, end)
+    for user in users:
+        erasures.begin(engine, user, end)
+    assert live.land_live(Paths(tmp_path), engine, end) == []
+    assert event_store.claim_export(engine, end) == []
