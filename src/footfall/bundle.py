@@ -1,6 +1,7 @@
 """The bundle: one folder that is evaluated, released and served.
 
     manifest.json           MANIFEST: sha256 of every other file, digests of the inputs, as_of, parameters, contract versions
+    manifest.sha256         of manifest.json, whose own bytes nothing else vouches for
     config.json             shape of the sequence model
     model.safetensors       its weights
     vocabulary.parquet      VOCABULARY
@@ -35,13 +36,14 @@ from footfall.errors import BundleError, ContractError
 from footfall.manifest import MANIFEST, digest_of, file_digest
 from footfall.tables import replacing, replacing_folder, write_text
 
+MANIFEST_SUM = "manifest.sha256"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 VOCABULARY_FILE = "vocabulary.parquet"
 BASELINES = "baselines.safetensors"
 FUSION = "fusion.json"
 FILES = (CONFIG, WEIGHTS, VOCABULARY_FILE, BASELINES, FUSION)
-"""Every file of a bundle but the manifest."""
+"""Every file of a bundle but the manifest and its sum."""
 
 _SPOKEN = {contract.name: contract.version for contract in (EVENTS, CATALOGUE, VOCABULARY)}
 D = TypeVar("D", bound=Document)
@@ -126,6 +128,7 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
         write_text(partial / FUSION, content.fusion.to_json())
         files = {name: file_digest(partial / name) for name in FILES}
         write_text(partial / MANIFEST, Manifest(files=files, contracts=_SPOKEN, **facts).to_json())
+        write_text(partial / MANIFEST_SUM, f"{file_digest(partial / MANIFEST)}\n")
     return release_id(folder)
 
 
@@ -161,7 +164,7 @@ def open_bundle(folder: Path) -> Bundle:
     weights = _arrays(folder, WEIGHTS, raw[WEIGHTS])
     popularity, item_to_item = _baselines(folder, raw[BASELINES], len(vocabulary))
     fusion = _fusion(folder, raw[FUSION])
-    size = sum(map(len, raw.values())) + (folder / MANIFEST).stat().st_size
+    size = sum(path.stat().st_size for path in folder.iterdir())
     return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size)
 
 
@@ -172,7 +175,9 @@ def _fault(what: str, where: Path | str, *, expected: object = None, found: obje
 def _manifest(folder: Path) -> Manifest:
     if (folder / MANIFEST).is_symlink():
         raise _fault("bundle holds a link", folder / MANIFEST, expected="plain files")
-    manifest = _document(folder, MANIFEST, Manifest, (folder / MANIFEST).read_bytes())
+    raw = (folder / MANIFEST).read_bytes()
+    _check_sum(folder, digest_of(raw))
+    manifest = _document(folder, MANIFEST, Manifest, raw)
     if not isinstance(manifest.files, dict) or set(manifest.files) != set(FILES):
         raise _fault("manifest lists other files", folder / MANIFEST, expected=sorted(FILES), found=sorted(manifest.files))
     if manifest.contracts != _SPOKEN:
@@ -186,10 +191,19 @@ def _manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def _check_sum(folder: Path, found: str) -> None:
+    """Hold the manifest against its sum; bundles made before there was one have none."""
+    path = folder / MANIFEST_SUM
+    if path.is_symlink():
+        raise _fault("bundle holds a link", path, expected="plain files")
+    if path.exists() and path.read_bytes() != f"{found}\n".encode():
+        raise _fault("bundle file is damaged", folder / MANIFEST, expected=f"the sha256 in {MANIFEST_SUM}", found=f"sha256 {found}")
+
+
 def _verified_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """The bytes of every file, after comparing the folder with the manifest."""
     present = {path.name: path for path in folder.iterdir()}
-    if extra := sorted(set(present) - set(FILES) - {MANIFEST}):
+    if extra := sorted(set(present) - set(FILES) - {MANIFEST, MANIFEST_SUM}):
         raise _fault("bundle holds a file that the manifest does not list", folder, expected=sorted(FILES), found=extra)
     raw = {}
     for name, digest in sorted(manifest.files.items()):

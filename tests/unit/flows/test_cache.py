@@ -87,6 +87,7 @@ def test_one_flipped_byte_in_any_object_is_caught_before_use(root: Path, trial: 
         assert not _failed_checks(reader(Paths(root)))  # nothing is damaged yet
         _restore(root, sound)
     caught = flips = 0
+    missed: list[object] = []
     for _ in range(-(-trial.count(small=20, stated=200) // 20)):
         kinds = {kind: [name for name in files if name.split("/")[1] == kind] for kind in READERS}
         chosen = [name for kind, count in HOW_MANY.items() for name in draw.sample(kinds[kind], count)]
@@ -101,12 +102,17 @@ def test_one_flipped_byte_in_any_object_is_caught_before_use(root: Path, trial: 
         for name in chosen:
             _restore(root, sound | {name: damaged[name]})
             flips += 1
-            caught += all(_is_caught(reader, root, name) for reader in READERS[name.split("/")[1]])
+            seen = [_is_caught(reader, root, name) for reader in READERS[name.split("/")[1]]]
+            caught += all(seen)
+            if not all(seen):
+                diff = [(i, x, y) for i, (x, y) in enumerate(zip(sound[name], damaged[name], strict=True)) if x != y]
+                missed.append((name, seen, diff, len(sound[name])))
         for name in chosen:
             files[name].chmod(0o644)
             files[name].write_bytes(sound[name])
             files[name].chmod(0o444)
     trial.note(flipped=flips, caught=caught)
+    assert missed == []
     assert caught == flips >= 20
 
 

@@ -3,14 +3,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from footfall.bundle import FILES, Content, bundle_digest, open_bundle, release_id
+from footfall.bundle import FILES, MANIFEST_SUM, Content, bundle_digest, open_bundle, release_id
 from footfall.core.baselines import ItemToItem
 from footfall.errors import BundleError
+from footfall.manifest import file_digest
 from tests.unit.footfall.small_shop import FUSION, make_bundle_by_hand
 
 
@@ -29,11 +31,15 @@ def refusal(folder: Path) -> BundleError:
 
 def seal(folder: Path) -> None:
     """Write the digests anew, as someone would who made a wrong bundle on purpose."""
-    import hashlib
-
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"] = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    manifest["files"] = {name: file_digest(folder / name) for name in FILES}
+    write_manifest(folder, manifest)
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write another manifest, and its sum as for a right one."""
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / MANIFEST_SUM).write_text(file_digest(folder / "manifest.json") + "\n")
 
 
 def test_a_bundle_comes_back_as_it_was_written(folder: Path) -> None:
@@ -62,7 +68,7 @@ def test_the_release_id_follows_every_input(tmp_path: Path) -> None:
 def test_writing_again_replaces_the_whole_folder(folder: Path) -> None:
     (folder / "left over").write_text("x")
     make_bundle_by_hand(folder)
-    assert {path.name for path in folder.iterdir()} == {*FILES, "manifest.json"}
+    assert {path.name for path in folder.iterdir()} == {*FILES, "manifest.json", MANIFEST_SUM}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -76,10 +82,25 @@ def test_one_flipped_bit_in_any_file_is_named(folder: Path, name: str) -> None:
 
 
 def test_a_flipped_bit_in_a_digest_is_named(folder: Path) -> None:
-    text = (folder / "manifest.json").read_text()
-    digest = json.loads(text)["files"]["config.json"]
-    (folder / "manifest.json").write_text(text.replace(digest, digest[:-1] + ("0" if digest[-1] != "0" else "1")))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    digest = manifest["files"]["config.json"]
+    manifest["files"]["config.json"] = digest[:-1] + ("0" if digest[-1] != "0" else "1")
+    write_manifest(folder, manifest)
     assert "config.json" in str(refusal(folder).where)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", MANIFEST_SUM])
+def test_a_flipped_bit_in_the_manifest_is_named_also_where_it_is_only_a_number(folder: Path, name: str) -> None:
+    text = (folder / name).read_text()
+    (folder / name).write_text(text.replace("2020", "2021", 1) if name == "manifest.json" else text.replace(text[5], "g"))
+    error = refusal(folder)
+    assert "damaged" in error.what
+    assert "manifest.json" in str(error.where)
+
+
+def test_a_bundle_from_before_manifests_had_a_sum_still_opens(folder: Path) -> None:
+    (folder / MANIFEST_SUM).unlink()
+    assert open_bundle(folder).release_id == release_id(folder)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -151,6 +172,8 @@ def test_another_schema_version_is_refused(folder: Path) -> None:
         (folder / name).write_text(text.replace(schema, schema[:-1] + "2"))
         if name == "fusion.json":
             seal(folder)
+        else:
+            write_manifest(folder, json.loads((folder / name).read_text()))
         error = refusal(folder)
         assert name in str(error.where)
         assert error.found == schema[:-1] + "2"
@@ -159,14 +182,14 @@ def test_another_schema_version_is_refused(folder: Path) -> None:
 def test_another_contract_version_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["contracts"]["vocabulary"] = 99
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     assert "contract version" in refusal(folder).what
 
 
 def test_a_manifest_cannot_point_elsewhere(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"]["../secret"] = manifest["files"].pop("config.json")
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     assert "lists other files" in refusal(folder).what
 
 
