@@ -83,9 +83,9 @@ def _spread(known: Mapping[date, int], first: date, limit: Mapping[str, int]) ->
     usual = {weekday: _median([rows for day, rows in lately.items() if day.weekday() == weekday]) for weekday in range(7)}
     percents = sorted(100 * rows // usual[day.weekday()] for day, rows in lately.items() if usual[day.weekday()])
     if len(percents) < limit["from_days"]:
-        return limit["low_percent"], limit["high_percent"]
+        return limit["new_low_percent"], limit["new_high_percent"]  # nobody knows yet how this shop's days differ
     cut = len(percents) // 50
-    return min(limit["low_percent"], percents[cut] * 4 // 5), max(limit["high_percent"], percents[-1 - cut] * 5 // 4)
+    return min(limit["low_percent"], percents[cut] * 2 // 3), max(limit["high_percent"], percents[-1 - cut] * 3 // 2)
 
 
 def _same_weekdays(day: date, before: date) -> list[date]:

@@ -34,8 +34,7 @@ def check(rule: Rule, outcome: dict[str, Any], table: pa.Table) -> Check:
     else:
         observed = str(result["observed_value"]) if result.get("observed_value") is not None else None
     ok = bool(outcome["success"]) and outcome["error"] is None
-    mostly = rule.kwargs.get("mostly")
-    expected = rule.says if mostly is None else f"{rule.says} (at least {mostly:.0%})"
+    expected = _expected(rule)
     # A rule of rows that sets a few aside is ok as a rule about the batch would be; its samples are wanted all the same.
     samples = _rows(table, rule.kwargs.get("column"), result.get("unexpected_index_list") or ())
     return _line(rule.reason or rule.type, rule.level, ok, expected, observed, outcome["error"], samples)
@@ -74,7 +73,12 @@ def measure_check(rule: Rule, outcome: dict[str, Any] | None, measures: Sequence
     shown = "; ".join(_said(measure) for measure in (at_fault or mine)[:SAMPLES] if at_fault or len(mine) == 1)
     observed = f"{len(at_fault)} of {len(mine)} break it" + (f": {shown}" if shown else "")
     ok = bool(outcome["success"]) and outcome["error"] is None
-    return _line(str(rule.kind), rule.level, ok, rule.says, observed, outcome["error"], [measure.as_dict() for measure in at_fault[:SAMPLES]])
+    return _line(str(rule.kind), rule.level, ok, _expected(rule), observed, outcome["error"], [measure.as_dict() for measure in at_fault[:SAMPLES]])
+
+
+def _expected(rule: Rule) -> str:
+    mostly = rule.kwargs.get("mostly")
+    return rule.says if mostly is None else f"{rule.says} (at least {mostly:.0%})"
 
 
 def _said(measure: Measure) -> str:

@@ -40,7 +40,7 @@ def asked(batch: dict[str, Any], *before: dict[str, Any], covers: tuple[date, da
 
 def test_a_day_is_held_against_the_same_weekdays_before() -> None:
     first = date(2017, 6, 5)
-    before = (*weeks(3, 200, first - timedelta(28)), *weeks(4, 400, first))
+    before = (*weeks(3, 380, first - timedelta(28)), *weeks(4, 400, first))
     found = of_kind("rows_per_day", asked(days({first: 250}), *before, covers=(first, first + timedelta(1))))
     assert found == [Measure("rows_per_day", "2017-06-05", 250, 400, 200, 1000)]
 

@@ -13,7 +13,7 @@ NAMES = [path.stem for path in sorted(FOLDER.glob("*.json"))]
 
 
 def test_there_is_a_suite_for_each_contract_that_is_landed() -> None:
-    assert NAMES == ["catalogue", "events", "users"]
+    assert NAMES == ["catalogue", "events", "exposures", "users"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -37,5 +37,5 @@ def test_rules_of_a_suite_can_be_told_apart(name: str) -> None:
 
 
 def test_a_contract_without_a_suite_is_an_error_that_names_the_suites() -> None:
-    with pytest.raises(ContractError, match="catalogue, events, users"):
+    with pytest.raises(ContractError, match="catalogue, events, exposures, users"):
         read_suite("vocabulary")

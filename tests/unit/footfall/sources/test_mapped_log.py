@@ -82,6 +82,17 @@ def test_rows_become_events_in_utc_and_minor_units_with_returns_told_from_purcha
     assert set(column(may, C.ORIGIN)) == {"shop"}
 
 
+def test_missing_values_are_filled_only_where_the_mapping_says_how(tmp_path: Path) -> None:
+    row = "4,ann,2021-05-03 12:00:00,c,,2.00,look,"
+    assert column(events(opened(write(tmp_path, [row]))), C.QUANTITY) == [None]
+    filled = MAPPING["events"] | {"quantity": {"column": "pieces", "fill": 2}, "device": {"column": "name", "fill": "unknown"}}
+    found = events(opened(write(tmp_path, [row], events=filled)))
+    assert (column(found, C.QUANTITY), column(found, C.PRICE_MINOR), column(found, C.DEVICE)) == ([2], [400], ["unknown"])
+    for name, rule in (("user_id", {"column": "who", "fill": "x"}), ("quantity", {"column": "pieces", "fill": "one"})):
+        with pytest.raises(SourceError, match="fill"):
+            opened(write(tmp_path, [row], events=MAPPING["events"] | {name: rule}))
+
+
 def test_repeats_stay_and_ids_do_not_depend_on_the_order_of_the_rows(tmp_path: Path) -> None:
     first = column(events(opened(write(tmp_path))), C.EVENT_ID)
     assert len(set(first)) == len(ROWS)
