@@ -216,10 +216,11 @@ class MappedLog:
     def _refuse_mixed_zones(self) -> None:
         """Raise where some times of the log name their zone and others do not: half of them would be hours off, and nobody could say which."""
         rule = self.mapping.events[C.OCCURRED_AT]
-        column = self._log.table[rule.columns[0]] if rule.columns else None
+        log = self._log.table
+        column = log[rule.columns[0]] if rule.columns else None
         if column is None or rule.unit or rule.format or not column.type().is_string():
             return
-        timed = self._log.table.filter(column.re_search(_CLOCK))
+        timed = log.filter(column.re_search(_CLOCK))
         counts = timed.aggregate(all=timed.count(), zoned=timed[rule.columns[0]].strip().re_search(_ZONED).sum())
         (counted,) = self.fetch(counts).to_pylist()
         if counted["zoned"] and counted["zoned"] < counted["all"]:
