@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from flows.commands import git
-from flows.objects import Found
-from flows.workspace import BRANCH
+from flows.versions.commands import git
+from flows.versions.objects import Found
+from flows.versions.workspace import BRANCH
 from footfall.documents import ErasureCertificate
 from footfall.paths import Paths
 from footfall.store import Engine, erasures

@@ -20,9 +20,9 @@ import yaml
 
 from flows import certificates
 from flows.certificates import RAW
-from flows.commands import dvc
 from flows.lease import lease
-from flows.objects import CACHE, Found, Stores
+from flows.versions.commands import dvc
+from flows.versions.objects import CACHE, Found, Stores
 from footfall import store
 from footfall.documents import ErasureCertificate
 from footfall.errors import BusyError, ErasureError, StoreError, WorkspaceError

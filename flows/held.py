@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from expectations import gate
 from expectations.rules import read_suite
-from flows.ingest import Ingested, judge, settle
+from flows.gating import Ingested, judge, settle
 from footfall.contracts import EVENTS, C
 from footfall.documents import Verdict
 from footfall.errors import HoldError
@@ -42,7 +42,8 @@ def let_in(paths: Paths, engine: Engine, folder: Path, rows: pa.Table, released:
         verdict = landing.read_receipt(batch.path)
         landing.accept(paths, batch, rows, verdict)
         return verdict
-    judgement = judge(paths, batch, datetime.now(UTC))
+    now = datetime.now(UTC)
+    judgement = judge(paths, batch, now)
     if judgement.held:
         try:
             _require_waivable(judgement.verdict, waived=released is not None)
@@ -52,7 +53,7 @@ def let_in(paths: Paths, engine: Engine, folder: Path, rows: pa.Table, released:
         judgement = replace(judgement, verdict=replace(judgement.verdict, outcome=gate.PASS, released=released, next_step=None))
     if mended and batch.origin == live.ORIGIN:
         amendments.amend(engine, judgement.good)
-    settle(paths, engine, batch, judgement, Ingested())
+    settle(paths, engine, batch, judgement, Ingested(), now)
     return judgement.verdict
 
 

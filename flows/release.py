@@ -17,8 +17,9 @@ from prefect.cache_policies import NO_CACHE
 
 from bentos import build as bento_build
 from bentos import registry
-from flows import erasing, repository
+from flows import erasing
 from flows.lease import lease
+from flows.versions import repository
 from flows.world import RETRY_DELAYS, worth_retrying
 from footfall import judging, store
 from footfall.bundle import bundle_digest, open_bundle, release_id

@@ -17,8 +17,9 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from expectations import gate
+from flows.gating import REPLAYED, Ingested, known_items, pass_gate
 from flows.held import let_in, origin_of
-from flows.ingest import INGEST_WAIT_S, REPLAYED, Ingested, known_items, pass_gate
+from flows.ingest import INGEST_WAIT_S
 from flows.lease import lease
 from footfall import store
 from footfall.contracts import CONTRACTS, EVENTS, C

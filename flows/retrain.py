@@ -17,10 +17,11 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 
-from flows import erasing, repository
+from flows import erasing
 from flows.ingest import INGEST_WAIT_S, ingest, moment
 from flows.lease import lease, lease_is_held, read_lease
 from flows.release import release
+from flows.versions import repository
 from flows.world import RETRY_DELAYS, worth_retrying
 from footfall import store
 from footfall.bundle import release_id

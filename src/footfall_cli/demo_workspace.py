@@ -66,7 +66,7 @@ def make_fresh(checkout: Path, overrides: Mapping[str, Any] | None = None) -> tu
     Raises:
         WorkspaceError: the folder holds a workspace that no demo made.
     """
-    from flows.workspace import init, use_cache
+    from flows.versions.workspace import init, use_cache
 
     paths = Paths(checkout)
     workspace, ours = paths.workspace, paths.state / "workspace-of-the-demo"

@@ -92,9 +92,9 @@ def cache(
     as_json: JsonOption = False,
 ) -> None:
     """Hash every object of DVC's cache: a damaged one is checked out as if it were whole, and nothing of DVC's says so."""
-    from flows.cache import Mended, damaged_objects
-    from flows.cache import mend as mend_cache
     from flows.lease import lease
+    from flows.versions.cache import Mended, damaged_objects
+    from flows.versions.cache import mend as mend_cache
 
     root = find_root(workspace)
     if mend:

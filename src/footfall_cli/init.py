@@ -21,7 +21,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Make a workspace for unattended runs: this checkout's committed HEAD on a branch of its own."""
-    from flows.workspace import init
+    from flows.versions.workspace import init
 
     made = init(find_checkout(), directory, allow_dirty=allow_dirty, remote=remote)
     if as_json:

@@ -17,7 +17,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Name what a release was made of: commit, raw batches with their digests, parameters; and what the gate said of it."""
-    from flows.lineage import trace
+    from flows.versions.lineage import trace
     from footfall.store import releases
 
     root = find_root(workspace)

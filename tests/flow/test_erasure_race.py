@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from bentos import build as bento_build
-from flows import certificates, erasing, repository
-from flows.commands import git
+from flows import certificates, erasing
 from flows.retrain import retrain
+from flows.versions import repository
+from flows.versions.commands import git
 from footfall import judging
 from footfall.contracts import C
 from footfall.documents import ErasureCertificate

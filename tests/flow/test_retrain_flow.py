@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from bentos import build as bento_build
-from flows import repository, workspace
 from flows import retrain as retrain_flow
-from flows.commands import git
 from flows.retrain import retrain
+from flows.versions import repository, workspace
+from flows.versions.commands import git
 from footfall import judging
 from footfall.errors import WorkspaceError
 from footfall.manifest import write_manifest

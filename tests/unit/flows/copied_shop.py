@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from flows import repository, workspace
+from flows.versions import repository, workspace
 from footfall.contracts import CONTRACTS
 from footfall.documents import Verdict
 from footfall.params import Params

@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows import repository, workspace
-from flows.commands import git
+from flows.versions import repository, workspace
+from flows.versions.commands import git
 from footfall.contracts import CATALOGUE, EVENTS, EXPOSURES, USERS, C, Contract
 from footfall.documents import Verdict
 from footfall.paths import Paths

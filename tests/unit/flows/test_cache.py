@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from expectations import __main__ as validation
-from flows import cache, repository, workspace
-from flows.commands import dvc, git
+from flows.versions import cache, repository, workspace
+from flows.versions.commands import dvc, git
 from footfall.errors import BundleError, FootfallError, SourceError
 from footfall.judging import judge
 from footfall.paths import Paths

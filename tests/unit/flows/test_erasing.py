@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from flows import erasing, repository
+from flows import erasing
 from flows.certificates import path_of
-from flows.commands import dvc, git
 from flows.lease import lease
+from flows.versions import repository
+from flows.versions.commands import dvc, git
 from footfall.documents import ErasureCertificate
 from footfall.errors import ErasureError
 from footfall.paths import Paths

@@ -17,9 +17,9 @@ import psutil
 import pytest
 import yaml
 
-from flows import cache, leftovers, repository, workspace
-from flows.commands import dvc, git
 from flows.environment import process_environment
+from flows.versions import cache, leftovers, repository, workspace
+from flows.versions.commands import dvc, git
 from footfall.paths import Paths
 from tests.trials import Trial
 
@@ -30,7 +30,7 @@ RETRAIN = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from flows import repository
+from flows.versions import repository
 root, as_of = Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2])
 repository.tidy(root)
 repository.dvc_add_raw(root)

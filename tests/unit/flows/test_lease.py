@@ -66,7 +66,7 @@ def test_a_killed_holder_frees_it_at_once(tmp_path: Path) -> None:
 def test_a_guarded_command_dies_with_its_asker(tmp_path: Path) -> None:
     flag = tmp_path / "alive"
     command = f"while true; do touch {flag}; sleep 0.05; done"
-    asker = subprocess.Popen([sys.executable, str(ROOT / "flows" / "guard.py"), "sh", "-c", command], stdin=subprocess.PIPE)
+    asker = subprocess.Popen([sys.executable, str(ROOT / "flows" / "versions" / "guard.py"), "sh", "-c", command], stdin=subprocess.PIPE)
     deadline = time.monotonic() + 10
     while not flag.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -80,5 +80,5 @@ def test_a_guarded_command_dies_with_its_asker(tmp_path: Path) -> None:
 
 
 def test_a_guarded_command_gives_its_own_exit_status() -> None:
-    with subprocess.Popen([sys.executable, str(ROOT / "flows" / "guard.py"), "sh", "-c", "exit 7"], stdin=subprocess.PIPE) as asker:
+    with subprocess.Popen([sys.executable, str(ROOT / "flows" / "versions" / "guard.py"), "sh", "-c", "exit 7"], stdin=subprocess.PIPE) as asker:
         assert asker.wait(timeout=30) == 7  # with its input still open: a closed one means that the asker is gone

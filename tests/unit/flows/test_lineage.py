@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flows import cache, lineage, repository
-from flows.commands import dvc, git
+from flows.versions import cache, lineage, repository
+from flows.versions.commands import dvc, git
 from footfall.bundle import release_id
 from footfall.errors import WorkspaceError
 from footfall.manifest import file_digest

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from expectations.__main__ import SCHEMA
-from flows import repository, workspace
-from flows.commands import dvc, git
+from flows.versions import repository, workspace
+from flows.versions.commands import dvc, git
 from footfall.documents import Verdict
 from footfall.errors import HoldError, ParamsError, WorkspaceError
 from footfall.params import load_params

@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.commands import dvc, git
+from flows.versions.commands import dvc, git
 from footfall.errors import WorkspaceError
 from footfall.paths import Paths
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from flows.commands import dvc
+from flows.versions.commands import dvc
 from footfall.bundle import open_bundle
 from footfall.errors import FootfallError, WorkspaceError
 from footfall.manifest import check_manifest

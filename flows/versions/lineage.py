@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from flows.cache import RAW, cache_folder, listing, object_path, outputs
-from flows.commands import git
+from flows.versions.cache import RAW, cache_folder, listing, object_path, outputs
+from flows.versions.commands import git
 from footfall.documents import Verdict
 from footfall.errors import ContractError, WorkspaceError
 from footfall.manifest import MANIFEST

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows import leftovers
-from flows.commands import dvc, git
-from flows.workspace import BRANCH
+from flows.versions import leftovers
+from flows.versions.commands import dvc, git
+from flows.versions.workspace import BRANCH
 from footfall.errors import HoldError, ParamsError, WorkspaceError
 from footfall.params import load_params
 from footfall.paths import Paths
