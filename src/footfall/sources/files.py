@@ -20,7 +20,7 @@ import pyarrow as pa
 from footfall.contracts import C
 from footfall.errors import SourceError
 from footfall.pseudonyms import pseudonym
-from footfall.sources.rules import Mapping
+from footfall.sources.rules import Mapping, Rule
 from footfall.sources.translation import as_text
 
 _RAW_USER, _PSEUDONYM = "raw_user", "pseudonym"
@@ -29,8 +29,6 @@ _RAW_USER, _PSEUDONYM = "raw_user", "pseudonym"
 class LogFiles:
     """One log on one connection of its own; see `mapped.Log`."""
 
-    items: ir.Table | None = None
-    users: ir.Table | None = None
     windowed = False
 
     def __init__(self, mapping: Mapping, key: bytes | None) -> None:
@@ -41,7 +39,24 @@ class LogFiles:
     @cached_property
     def table(self) -> ir.Table:
         """The files with pseudonyms in the user column: what is made of it, a session's name or an event's id, gives nobody away."""
-        table, user = self._raw, self.mapping.events.get(C.USER_ID)
+        user = self.mapping.events.get(C.USER_ID)
+        return self._pseudonymised(self._read(self.mapping.files, self.mapping.format, self.mapping.columns), user)
+
+    @cached_property
+    def items(self) -> ir.Table | None:
+        """The files of `items`."""
+        register = self.mapping.items
+        return None if register is None else self._read(register.source, register.format, register.needed)
+
+    @cached_property
+    def users(self) -> ir.Table | None:
+        """The files of `users`, with pseudonyms too."""
+        register = self.mapping.users
+        if register is None:
+            return None
+        return self._pseudonymised(self._read(register.source, register.format, register.needed), register.columns[C.USER_ID])
+
+    def _pseudonymised(self, table: ir.Table, user: Rule | None) -> ir.Table:
         if self._key is None or user is None:
             return table
         (column,) = user.columns
@@ -55,23 +70,22 @@ class LogFiles:
         """All rows: DuckDB reads of the files what a question needs."""
         return self.table
 
-    @cached_property
-    def _raw(self) -> ir.Table:
-        """The files as they are; text columns only where the format is CSV."""
-        paths = self._paths()
+    def _read(self, files: str, form: str, needed: set[str]) -> ir.Table:
+        """Files as they are; text columns only where the format is CSV."""
+        paths = self._paths(files)
         with self._told():
-            if self.mapping.format == "parquet":
+            if form == "parquet":
                 table = self._connection.read_parquet(paths)
-            elif self.mapping.format == "json":
+            elif form == "json":
                 table = self._connection.read_json(paths)
             else:
-                delimiter = self.mapping.csv.get("delimiter", "\t" if ".tsv" in self.mapping.files.lower() else ",")
+                delimiter = self.mapping.csv.get("delimiter", "\t" if ".tsv" in files.lower() else ",")
                 encoding = self.mapping.csv.get("encoding", "utf-8")
                 table = self._connection.read_csv(paths, all_varchar=True, header=True, delim=delimiter, encoding=encoding)
-        if absent := sorted(self.mapping.columns - set(table.columns)):
+        if absent := sorted(needed - set(table.columns)):
             raise SourceError(
                 "the log lacks columns that the mapping names",
-                where=self.mapping.files,
+                where=files,
                 expected=", ".join(absent),
                 found=", ".join(table.columns),
                 next_step=f"mend {self.mapping.path}",
@@ -93,9 +107,8 @@ class LogFiles:
         connection.raw_sql(f"SET TimeZone='{self.mapping.time_zone}'")  # text and plain timestamps are read in this zone
         return connection
 
-    def _paths(self) -> list[str]:
-        """The files that the mapping means, in order."""
-        files = self.mapping.files
+    def _paths(self, files: str) -> list[str]:
+        """The files that a pattern or URL means, in order."""
         if "://" in files:
             import fsspec
 

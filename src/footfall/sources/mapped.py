@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol
 
@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from footfall.contracts import CATALOGUE, EVENTS, EXPOSURES, TIMESTAMP, USERS, C, Contract
-from footfall.errors import SourceError
+from footfall.sources import registers
 from footfall.sources.files import LogFiles
 from footfall.sources.months import month_batches
 from footfall.sources.query import LogQuery
+from footfall.sources.refusals import refuse_lost, refuse_mixed_zones
 from footfall.sources.rules import Mapping
-from footfall.sources.translation import events_of, items_of, moment_of, users_of, with_ids
+from footfall.sources.translation import events_of, moment_of, with_ids
 
 SEARCH = "search"
 """The one kind of event that needs no item."""
@@ -32,11 +33,6 @@ NO_CATEGORY = "all"
 LOGGED = "logged"
 """Arm of exposures that another system made and a log tells of."""
 _FIRST = "first_seen"
-_CLOCKS = timedelta(days=1)
-"""How far the clock of whoever wrote the log may run ahead."""
-_CLOCK = r"\d:\d\d"
-_ZONED = r"\d:\d\d.*([zZ]|[+-]\d\d(:?\d\d)?|UTC|GMT)$"
-"""A time of day, and one that names its zone."""
 
 
 class Log(Protocol):
@@ -81,42 +77,60 @@ class MappedLog:
         self._log: Log = LogFiles(mapping, key) if mapping.sql is None else LogQuery(mapping, mapping.sql, key)
 
     def catalogue(self) -> pa.Table:
-        """Every item that the log names, with the words that it has most often there."""
-        items = self._whole if self._log.items is None else items_of(self._log.items, self.mapping)
-        items = items.filter(items[C.ITEM_ID].notnull())
-        item_ids = self.fetch(items.select(C.ITEM_ID).distinct().order_by(C.ITEM_ID)).column(C.ITEM_ID).combine_chunks()
-        columns = {name: self._usual(items, name, item_ids) for name in self.mapping.catalogue}
+        """The shop's own table of items; without one every item that the log names, with the words that it has most often there.
+
+        Raises:
+            SourceError: the table contradicts itself, or cannot be read.
+        """
+        if self._log.items is not None and self.mapping.items is not None:
+            table = registers.items_of(self._log.items, self.mapping.items, self.mapping, self.fetch)
+            columns = dict(zip(table.column_names, table.columns, strict=True))
+            item_ids = table.column(C.ITEM_ID).combine_chunks()
+        else:
+            items = self._whole.filter(self._whole[C.ITEM_ID].notnull())
+            item_ids = self.fetch(items.select(C.ITEM_ID).distinct().order_by(C.ITEM_ID)).column(C.ITEM_ID).combine_chunks()
+            columns = {name: self._usual(items, name, item_ids) for name in self.mapping.catalogue}
         nowhere = _constant("" if C.CATEGORY_PATH in columns else NO_CATEGORY, len(item_ids))
-        columns[C.TITLE] = pc.coalesce(columns[C.TITLE], item_ids) if C.TITLE in columns else item_ids
-        columns[C.CATEGORY_PATH] = pc.coalesce(columns[C.CATEGORY_PATH], nowhere) if C.CATEGORY_PATH in columns else nowhere
+        wanted = pc.invert(pc.is_in(item_ids, value_set=pa.array(self.mapping.not_recommendable, pa.string())))
         columns |= {
             C.ITEM_ID: item_ids,
-            C.ATTRIBUTES: _constant("{}", len(item_ids)),
-            C.AVAILABLE: pa.repeat(pa.scalar(True), len(item_ids)),
-            C.RECOMMENDABLE: pc.invert(pc.is_in(item_ids, value_set=pa.array(self.mapping.not_recommendable, pa.string()))),
+            C.TITLE: pc.coalesce(columns[C.TITLE], item_ids) if C.TITLE in columns else item_ids,
+            C.CATEGORY_PATH: pc.coalesce(columns[C.CATEGORY_PATH], nowhere) if C.CATEGORY_PATH in columns else nowhere,
+            C.RECOMMENDABLE: pc.and_(columns[C.RECOMMENDABLE], wanted) if C.RECOMMENDABLE in columns else wanted,
         }
+        columns.setdefault(C.ATTRIBUTES, _constant("{}", len(item_ids)))
+        columns.setdefault(C.AVAILABLE, pa.repeat(pa.scalar(True), len(item_ids)))
         return CATALOGUE.sort(CATALOGUE.check(pa.table(columns), where=self.name))
 
     def users(self, until: datetime) -> pa.Table:
-        """Users first seen before `until`. A log says nothing of consent: nobody has been asked, and nobody has objected."""
-        if self.mapping.anonymous:
-            found = (
-                self._named(self.fetch(with_ids(self._events(self._whole)))).select([C.USER_ID, C.OCCURRED_AT]).rename_columns([C.USER_ID, _FIRST])
-            )
-            found = found.filter(pc.less(found.column(_FIRST), pa.scalar(until, TIMESTAMP)))
+        """Users first seen before `until`: those of the shop's own table where it says since when, else those of the log.
+
+        A log alone says nothing of consent: nobody has been asked, and nobody has objected.
+
+        Raises:
+            SourceError: the table contradicts itself, or cannot be read.
+        """
+        said = None
+        if self._log.users is not None and self.mapping.users is not None:
+            said = registers.users_of(self._log.users, self.mapping.users, self.mapping, self.fetch)
+        if said is not None and C.FIRST_SEEN_AT in said.column_names:
+            seen = said  # then the log need not be read for it
         else:
-            seen = self._whole if self._log.users is None else users_of(self._log.users, self.mapping)
-            first = seen.filter(seen[C.USER_ID].notnull()).group_by(C.USER_ID).aggregate(**{_FIRST: seen[C.OCCURRED_AT].min()})
-            found = self.fetch(first.filter(first[_FIRST] < moment_of(until)))
-        table = pa.table(
-            {
-                C.USER_ID: found.column(C.USER_ID),
-                C.ATTRIBUTES: _constant("{}", found.num_rows),
-                C.CONSENT: _constant("{}", found.num_rows),
-                C.FIRST_SEEN_AT: found.column(_FIRST).cast(TIMESTAMP),
-            }
-        )
-        return USERS.sort(USERS.check(table, where=self.name))
+            seen = self._first_seen() if said is None else self._first_seen().join(said, C.USER_ID, join_type="left outer")
+        seen = seen.filter(pc.less(seen.column(C.FIRST_SEEN_AT), pa.scalar(until, TIMESTAMP)))
+        columns = {name: seen.column(name) for name in (C.USER_ID, C.FIRST_SEEN_AT)}
+        for name in (C.ATTRIBUTES, C.CONSENT):
+            columns[name] = pc.fill_null(seen.column(name), "{}") if name in seen.column_names else _constant("{}", seen.num_rows)
+        return USERS.sort(USERS.check(pa.table(columns), where=self.name))
+
+    def _first_seen(self) -> pa.Table:
+        """user_id and first_seen_at of everybody whom the log names."""
+        if self.mapping.anonymous:
+            rows = self._named(self.fetch(with_ids(self._events(self._whole))))
+            return rows.select([C.USER_ID, C.OCCURRED_AT]).rename_columns([C.USER_ID, C.FIRST_SEEN_AT])
+        named = self._whole.filter(self._whole[C.USER_ID].notnull())
+        first = self.fetch(named.group_by(C.USER_ID).aggregate(**{C.FIRST_SEEN_AT: named[C.OCCURRED_AT].min()}))
+        return first.set_column(1, C.FIRST_SEEN_AT, first.column(C.FIRST_SEEN_AT).cast(TIMESTAMP))
 
     def events(self, since: datetime | None, until: datetime) -> Iterator[tuple[str, pa.Table]]:
         """Events with since <= occurred_at < until, month by month; bad rows are in.
@@ -179,7 +193,7 @@ class MappedLog:
         for batch in month_batches(self.name, max(since or begin, begin), until):
             rows = events_of(self._log.between(batch.start, batch.end), self.mapping)
             if self._log.windowed:
-                self._refuse_lost(rows)
+                refuse_lost(rows, self.mapping, self.fetch)
             events = self._events(self._usable(rows))
             moment = events[C.OCCURRED_AT]
             found = self.fetch(with_ids(events.filter((moment >= moment_of(batch.start)) & (moment < moment_of(batch.end)))))
@@ -188,49 +202,11 @@ class MappedLog:
 
     def _first_moment(self) -> datetime | None:
         """The beginning of the month of the log's first moment, None in an empty log; raises for rows that would be lost unsaid."""
-        self._refuse_mixed_zones()
-        self._refuse_lost(self.rows)
+        refuse_mixed_zones(self._log.table, self.mapping, self.fetch)
+        refuse_lost(self.rows, self.mapping, self.fetch)
         (first,) = self.fetch(self._whole.aggregate(**{_FIRST: self._whole[C.OCCURRED_AT].min()})).to_pylist()
         found: datetime | None = first[_FIRST]
         return None if found is None else found.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-    def _refuse_lost(self, rows: ir.Table) -> None:
-        """Raise for rows that no rule of the mapping leaves out and that cannot go on."""
-        columns = {"without_time": C.OCCURRED_AT} if self.mapping.anonymous else {"without_user": C.USER_ID, "without_time": C.OCCURRED_AT}
-        lost = {name: rows[column].isnull().sum() for name, column in columns.items()}
-        said = {name: f"rows have no readable {column}" for name, column in columns.items()}
-        # an ingest up to today would lose what is yet to come unsaid, and a later one would take it for true
-        lost["in_future"] = (rows[C.OCCURRED_AT] > moment_of(datetime.now(UTC) + _CLOCKS)).sum()
-        said["in_future"] = f"rows have an {C.OCCURRED_AT} that is yet to come"
-        (counted,) = self.fetch(rows.aggregate(**lost)).to_pylist()
-        for name, what in said.items():
-            if counted[name] and name not in self.mapping.leave_out:
-                raise SourceError(
-                    what,
-                    where=self.mapping.where,
-                    expected=f"no such row, or 'leave_out: [{name}]' in the mapping",
-                    found=f"{int(counted[name]):,} rows{'' if name == 'in_future' else ' without'}",
-                    next_step=f"footfall doctor mapping {self.mapping.path}",
-                )
-
-    def _refuse_mixed_zones(self) -> None:
-        """Raise where some times of the log name their zone and others do not: half of them would be hours off, and nobody could say which."""
-        rule = self.mapping.events[C.OCCURRED_AT]
-        log = self._log.table
-        column = log[rule.columns[0]] if rule.columns else None
-        if column is None or rule.unit or rule.format or not column.type().is_string():
-            return
-        timed = log.filter(column.re_search(_CLOCK))
-        counts = timed.aggregate(all=timed.count(), zoned=timed[rule.columns[0]].strip().re_search(_ZONED).sum())
-        (counted,) = self.fetch(counts).to_pylist()
-        if counted["zoned"] and counted["zoned"] < counted["all"]:
-            raise SourceError(
-                "some times name their zone and others do not",
-                where=f"{self.mapping.where}, column {rule.columns[0]}",
-                expected="a zone in all of them or in none",
-                found=f"{int(counted['zoned']):,} of {counted['all']:,} with one",
-                next_step=f"write the log in one way, or two logs with a mapping each; then: footfall doctor mapping {self.mapping.path}",
-            )
 
     def _named(self, rows: pa.Table) -> pa.Table:
         """Fetched rows with origin and currency; of an anonymous log each row is a request and a user of its own."""

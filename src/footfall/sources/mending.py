@@ -12,7 +12,6 @@ Within a column the order is replace, scale, shift, fill. Ids of events and user
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from footfall.contracts import CONTRACTS, C
 from footfall.errors import SourceError
+from footfall.sources.yaml_file import YamlFile
 
 _UNTOUCHED = {C.EVENT_ID, C.USER_ID, C.ORIGIN}
 _CHANGES = ("replace", "scale", "shift_hours", "fill")
@@ -53,22 +52,17 @@ def read_mend(path: Path, contract_name: str) -> Mend:
     Raises:
         SourceError: the file is missing or no YAML, or a key, column or value is wrong.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SourceError("mend cannot be read", where=path, found=type(error).__name__, next_step="see docs/operations.md") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SourceError("mend is no YAML", where=path, found=str(error).splitlines()[0], next_step=f"correct {path}") from error
-    given = _keys(path, "the mend", document, ("columns", "only"))
+    file = YamlFile(path, "mend")
+    given = file.dictionary(file.parsed("docs/operations.md"), "the mend", ("columns", "only"))
     schema = CONTRACTS[contract_name].schema
     columns = tuple(name for name in schema.names if name not in _UNTOUCHED)
     changes = {}
-    for name, change in _keys(path, "columns", given.get("columns"), columns).items():
-        changes[name] = _change(path, schema.field(name), _keys(path, f"columns.{name}", change, _CHANGES))
+    for name, change in file.dictionary(given.get("columns"), "columns", columns).items():
+        changes[name] = _change(file, schema.field(name), file.dictionary(change, f"columns.{name}", _CHANGES))
     if not changes:
-        raise _error(path, "columns", "at least one", "none")
+        raise file.error("columns", "at least one", "none")
     only = {}
-    for name, values in _keys(path, "only", given.get("only", {}), (C.REASON, *columns)).items():
+    for name, values in file.dictionary(given.get("only", {}), "only", (C.REASON, *columns)).items():
         listed = values if isinstance(values, list) else [values]
         only[name] = frozenset(str(value) for value in listed)
     return Mend(changes, only)
@@ -109,7 +103,7 @@ def _changed(change: Change, column: pa.ChunkedArray, kind: pa.DataType) -> pa.C
     return column if change.fill is None else pc.fill_null(column, pa.scalar(change.fill).cast(kind))
 
 
-def _change(path: Path, of: pa.Field, given: dict[str, Any]) -> Change:
+def _change(file: YamlFile, of: pa.Field, given: dict[str, Any]) -> Change:
     name = f"columns.{of.name}"
     number = pa.types.is_integer(of.type) or pa.types.is_floating(of.type)
     for key, fits in (("scale", number), ("shift_hours", pa.types.is_timestamp(of.type))):
@@ -117,28 +111,14 @@ def _change(path: Path, of: pa.Field, given: dict[str, Any]) -> Change:
             continue
         value = given[key]
         if not fits:
-            raise _error(path, f"{name}.{key}", "a change that fits the column", of.type)
+            raise file.error(f"{name}.{key}", "a change that fits the column", of.type)
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9 or (key == "scale" and value <= 0):
-            raise _error(path, f"{name}.{key}", "a number, above zero for scale", value)
+            raise file.error(f"{name}.{key}", "a number, above zero for scale", value)
     replace = given.get("replace", {})
     if not isinstance(replace, dict):
-        raise _error(path, f"{name}.replace", "old values, each with a new one", type(replace).__name__)
+        raise file.error(f"{name}.replace", "old values, each with a new one", type(replace).__name__)
     for value in (*replace.values(), *([given["fill"]] if "fill" in given else [])):
         fitting = (int, float) if number else str
         if isinstance(value, bool) or not isinstance(value, fitting) or pa.types.is_timestamp(of.type):
-            raise _error(path, name, f"values of type {of.type}", type(value).__name__)
+            raise file.error(name, f"values of type {of.type}", type(value).__name__)
     return Change({str(old): new for old, new in replace.items()}, given.get("scale"), given.get("shift_hours"), given.get("fill"))
-
-
-def _keys(path: Path, key: str, given: object, known: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise _error(path, key, f"keys among {', '.join(known)}", type(given).__name__)
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
-            raise _error(path, f"{key}: {name}", f"{near[0]}?" if near else ", ".join(known), "an unknown key")
-    return given
-
-
-def _error(path: Path, key: str, expected: object, found: object) -> SourceError:
-    return SourceError("mend cannot be used", where=f"{path}, {key}", expected=expected, found=found, next_step=f"correct {path}")

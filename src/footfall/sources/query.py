@@ -33,7 +33,7 @@ from footfall.contracts import C
 from footfall.errors import SourceError
 from footfall.identifiers import mask_table
 from footfall.pseudonyms import pseudonym
-from footfall.sources.rules import Mapping, Query, Rule
+from footfall.sources.rules import Mapping, Query, Register, Rule
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
@@ -61,23 +61,22 @@ class LogQuery:
 
     @cached_property
     def items(self) -> ir.Table | None:
-        """The answer of `catalogue_query`."""
-        rule = self.mapping.events.get(C.ITEM_ID)
-        needed = self.mapping.catalogue_columns | set(rule.columns if rule else ())
-        return None if self._query.catalogue is None else self._answer("items", self._query.catalogue, needed)
+        """The answer of the query in `items`."""
+        register = self.mapping.items
+        return None if register is None else self._answer("items", register, None)
 
     @cached_property
     def users(self) -> ir.Table | None:
-        """The answer of `users_query`."""
-        if self._query.users is None:
-            return None
-        return self._answer("users", self._query.users, {*self.mapping.events[C.USER_ID].columns, *self.mapping.events[C.OCCURRED_AT].columns})
+        """The answer of the query in `users`."""
+        register = self.mapping.users
+        return None if register is None else self._answer("users", register, register.columns[C.USER_ID])
 
     def between(self, start: datetime, end: datetime) -> ir.Table:
         """At least the rows with start <= occurred_at < end; what was read last is read again where it holds them."""
         if self._spooled is None or not (self._spooled[0] <= start and end <= self._spooled[1]):
             path = self._folder / "log.parquet"
-            self._spool(path, self.batches(self._query.log, self.mapping.columns, start, end), self.mapping.columns)
+            batches = self.batches(self._query.log, self.mapping.columns, self.mapping.events.get(C.USER_ID), start, end)
+            self._spool(path, batches, self.mapping.columns)
             self._spooled = start, end, path
         return self._connection.read_parquet(str(self._spooled[2]))
 
@@ -86,7 +85,7 @@ class LogQuery:
         with self._told():
             return self._connection.to_pyarrow(expression)
 
-    def batches(self, query: str, needed: set[str], start: datetime = EARLIEST, end: datetime = LATEST) -> Iterator[pa.Table]:
+    def batches(self, query: str, needed: set[str], user: Rule | None, start: datetime = EARLIEST, end: datetime = LATEST) -> Iterator[pa.Table]:
         """The answer of a query, `needed` columns alone, as text, users pseudonymised: at most `batch_rows` rows at a time.
 
         Raises:
@@ -102,7 +101,7 @@ class LogQuery:
                 names = list(result.keys())
                 self._check(names, needed)
                 for rows in result.partitions(self._query.batch_rows):
-                    yield self._batch(names, needed, rows)
+                    yield self._batch(names, needed, rows, user)
 
     def _check(self, names: list[str], needed: set[str]) -> None:
         if absent := sorted(needed - set(names)):
@@ -114,11 +113,10 @@ class LogQuery:
                 next_step=f"mend {self.mapping.path}",
             )
 
-    def _batch(self, names: list[str], needed: set[str], rows: Any) -> pa.Table:
+    def _batch(self, names: list[str], needed: set[str], rows: Any, user: Rule | None) -> pa.Table:
         values = dict(zip(names, zip(*rows, strict=True), strict=True))
         columns = {name: [_text(value) for value in values[name]] for name in sorted(needed)}
-        user = self.mapping.events.get(C.USER_ID)
-        if self._key is not None and user is not None and user.columns[0] in columns:
+        if self._key is not None and user is not None:
             column, key = columns[user.columns[0]], self._key
             known = {raw: pseudonym(raw, key) for raw in {raw.strip() for raw in column if raw} if raw}
             columns[user.columns[0]] = [known.get((raw or "").strip()) for raw in column]
@@ -139,9 +137,9 @@ class LogQuery:
         plain = local.replace(tzinfo=None, microsecond=0)
         return plain.isoformat(sep=" ") if self._engine.dialect.name == "sqlite" else plain
 
-    def _answer(self, name: str, query: str, needed: set[str]) -> ir.Table:
+    def _answer(self, name: str, register: Register, user: Rule | None) -> ir.Table:
         path = self._folder / f"{name}.parquet"
-        self._spool(path, self.batches(query, needed), needed)
+        self._spool(path, self.batches(register.source, register.needed, user), register.needed)
         return self._connection.read_parquet(str(path))
 
     def _spool(self, path: Path, batches: Iterator[pa.Table], needed: set[str]) -> None:

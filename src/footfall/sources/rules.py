@@ -53,15 +53,11 @@ class Query:
     Attributes:
         url: an SQLAlchemy URL; `${NAME}` in it stands for a variable of the environment, so that no password lies in the file.
         log: the query, with `:since` and `:until` where its rows are bounded.
-        catalogue: a query for the items instead, None for those of the log.
-        users: a query for the users instead, a row a user with the moment it was first seen; None for those of the log.
         batch_rows: how many rows are held at once.
     """
 
     url: str
     log: str
-    catalogue: str | None = None
-    users: str | None = None
     batch_rows: int = 50_000
 
 
@@ -74,10 +70,39 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Register:
+    """A table of the shop's own beside the log: a row an item, or a row a user.
+
+    Attributes:
+        source: its files or, where the log is a database's answer, the query for it.
+        format: of the files.
+        columns: our column <- the table's.
+        price: of items.
+        attributes: columns of the table that become attributes, by their own names.
+        consent: of users: the column that says yes or no, by purpose.
+    """
+
+    source: str
+    format: str
+    columns: Dictionary[str, Rule]
+    price: Price | None = None
+    attributes: tuple[str, ...] = ()
+    consent: Dictionary[str, str] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> set[str]:
+        """Every column of the table that is read."""
+        named = {column for rule in self.columns.values() for column in rule.columns} | {*self.attributes, *self.consent.values()}
+        return named | ({self.price.column} if self.price else set())
+
+
+@dataclass(frozen=True)
 class Mapping:
     """How one log reads. `path` is the mapping's own file; relative `files` lie beside it.
 
     Attributes:
+        items: the shop's own table of items; without one the log tells of them.
+        users: the shop's own table of users; without one the log tells of them.
         anonymous: the log names nobody: each row is taken for a user of its own, whom nothing follows.
     """
 
@@ -95,6 +120,8 @@ class Mapping:
     returns: str | None
     leave_out: frozenset[str]
     catalogue: Dictionary[str, Rule]
+    items: Register | None
+    users: Register | None
     not_recommendable: tuple[str, ...]
     anonymous: bool
     exposures: Shown | None
@@ -108,10 +135,5 @@ class Mapping:
     def columns(self) -> set[str]:
         """Every column of the log that the mapping reads."""
         shown = [] if self.exposures is None else [self.exposures.policy, self.exposures.propensity]
-        named = {column for rule in (*self.events.values(), *shown) for column in rule.columns} | self.catalogue_columns
+        named = {column for rule in (*self.events.values(), *shown, *self.catalogue.values()) for column in rule.columns}
         return named | {column for column in (self.event_type.column, self.price and self.price.column) if column}
-
-    @property
-    def catalogue_columns(self) -> set[str]:
-        """The columns that describe an item."""
-        return {column for rule in self.catalogue.values() for column in rule.columns}

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from footfall.contracts import EVENTS, C
-from footfall.sources.rules import NEGATIVE_QUANTITY, Mapping, Rule
+from footfall.sources.rules import NEGATIVE_QUANTITY, Mapping, Price, Rule
 
 _MOMENT = "timestamp('UTC')"
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
@@ -38,31 +38,15 @@ def events_of(log: ir.Table, mapping: Mapping) -> ir.Table:
         columns.setdefault(name, ibis.null("string"))
     columns[C.EVENT_TYPE], quantity = _event_type(log, mapping), columns.get(C.QUANTITY)
     if mapping.price is not None:
-        amount = _number(log[mapping.price.column]) * mapping.price.minor_units
-        columns[C.PRICE_MINOR] = (amount * quantity if mapping.price.of == "unit" and quantity is not None else amount).round().cast("int64")
+        columns[C.PRICE_MINOR] = money_of(log, mapping.price, quantity)
     if mapping.returns == NEGATIVE_QUANTITY and quantity is not None:
         back = (quantity < 0).fill_null(False)
         columns[C.EVENT_TYPE] = back.ifelse("return", columns[C.EVENT_TYPE])
         columns |= {name: back.ifelse(columns[name].abs(), columns[name]) for name in (C.QUANTITY, C.PRICE_MINOR) if name in columns}
     if mapping.exposures is not None:
-        columns[C.POLICY] = _text(log, mapping.exposures.policy, "-")
+        columns[C.POLICY] = text_of(log, mapping.exposures.policy, "-")
         columns[C.PROPENSITY] = _number(log[mapping.exposures.propensity.columns[0]])
     return log.select(**columns, **_words(log, mapping))
-
-
-def items_of(log: ir.Table, mapping: Mapping) -> ir.Table:
-    """Items and their words, of a log or of a table of items."""
-    return log.select(**{C.ITEM_ID: _text(log, mapping.events[C.ITEM_ID], "-")}, **_words(log, mapping))
-
-
-def users_of(log: ir.Table, mapping: Mapping) -> ir.Table:
-    """Users and a moment of each, of a log or of a table of users."""
-    return log.select(
-        **{
-            C.USER_ID: _text(log, mapping.events[C.USER_ID], "-"),
-            C.OCCURRED_AT: _time(log[mapping.events[C.OCCURRED_AT].columns[0]], mapping.events[C.OCCURRED_AT]),
-        }
-    )
 
 
 def with_ids(events: ir.Table) -> ir.Table:
@@ -84,29 +68,35 @@ def as_text(column: Any) -> Any:
     return whole.cast("string").strip().nullif("")
 
 
+def money_of(log: ir.Table, price: Price, quantity: Any = None) -> Any:
+    """A price in minor units; that of one unit times the quantity, where there is one."""
+    amount = _number(log[price.column]) * price.minor_units
+    return (amount * quantity if price.of == "unit" and quantity is not None else amount).round().cast("int64")
+
+
 def moment_of(moment: datetime) -> Any:
     """A moment as a literal."""
     return ibis.literal(moment.astimezone(UTC), type=_MOMENT)
 
 
 def _words(log: ir.Table, mapping: Mapping) -> dict[str, Any]:
-    return {name: _text(log, rule, " > " if name == C.CATEGORY_PATH else " ") for name, rule in mapping.catalogue.items()}
+    return {name: text_of(log, rule, " > " if name == C.CATEGORY_PATH else " ") for name, rule in mapping.catalogue.items()}
 
 
 def _value(log: ir.Table, rule: Rule, name: str) -> Any:
     kind = EVENTS.schema.field(name).type
     if name == C.OCCURRED_AT:
-        return _time(log[rule.columns[0]], rule)
+        return time_of(log[rule.columns[0]], rule)
     if pa.types.is_string(kind):
-        return _text(log, rule, "-")
+        return text_of(log, rule, "-")
     number = ibis.literal(rule.value).cast("float64") if rule.value is not None else _number(log[rule.columns[0]])
     if rule.fill is not None:
         number = number.fill_null(float(rule.fill))
     return number if pa.types.is_floating(kind) else number.round().cast("int64")
 
 
-def _text(log: ir.Table, rule: Rule, separator: str) -> Any:
-    """The columns as one text, null where one of them is."""
+def text_of(log: ir.Table, rule: Rule, separator: str) -> Any:
+    """The columns of a rule as one text, null where one of them is."""
     if rule.value is not None:
         return ibis.literal(str(rule.value))
     text, *others = (as_text(log[name]) for name in rule.columns)
@@ -115,7 +105,8 @@ def _text(log: ir.Table, rule: Rule, separator: str) -> Any:
     return text if rule.fill is None else text.fill_null(str(rule.fill))
 
 
-def _time(column: Any, rule: Rule) -> Any:
+def time_of(column: Any, rule: Rule) -> Any:
+    """A column as a moment, null where it says none."""
     if rule.unit is not None:
         return to_timestamp(_number(column) / _PER_SECOND[rule.unit])
     if rule.format is not None:

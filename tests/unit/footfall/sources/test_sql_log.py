@@ -121,7 +121,9 @@ def test_a_window_gives_the_same_rows_with_the_same_ids_and_asks_for_little_more
     whole = everything(path)
     read: list[int] = []
     batch = LogQuery._batch
-    monkeypatch.setattr(LogQuery, "_batch", lambda self, names, needed, rows: (read.append(len(rows)), batch(self, names, needed, rows))[1])
+    monkeypatch.setattr(
+        LogQuery, "_batch", lambda self, names, needed, rows, user: (read.append(len(rows)), batch(self, names, needed, rows, user))[1]
+    )
     part = everything(path, since=datetime(2021, 5, 1, tzinfo=UTC))
     assert {name: table.to_pylist() for name, table in part.items()} == {
         name: table.to_pylist() for name, table in whole.items() if name != "shop-2021-03"
@@ -133,7 +135,7 @@ def test_no_more_rows_than_said_are_held_at_once_and_the_server_keeps_the_rest(s
     mapping = read_mapping(write(tmp_path, {"batch_rows": 4}))
     assert mapping.sql is not None
     log = LogQuery(mapping, mapping.sql, KEY)
-    assert [batch.num_rows for batch in log.batches(mapping.sql.log, mapping.columns)] == [4, 2]
+    assert [batch.num_rows for batch in log.batches(mapping.sql.log, mapping.columns, None)] == [4, 2]
     with log._engine.connect() as connection, connection.execute(sa.text("SELECT sku FROM shop_lines")) as result:
         kind = type(result.cursor).__name__
     assert kind == {"sqlite": "Cursor", "postgresql": "ServerCursor", "mysql": "SSCursor"}[shop.dialect.name]
@@ -146,11 +148,17 @@ def test_catalogue_and_users_come_from_the_log_or_from_tables_of_their_own(shop:
     first = {row[C.USER_ID]: row[C.FIRST_SEEN_AT] for row in log.users(UNTIL).to_pylist()}
     assert first == {pseudonym("7", KEY): datetime(2021, 3, 27, 23, 30, tzinfo=UTC), pseudonym("8", KEY): datetime(2021, 3, 31, 23, 30, tzinfo=UTC)}
 
-    own = {
-        "catalogue_query": "SELECT DISTINCT sku, product FROM shop_lines",
-        "users_query": "SELECT customer, MIN(placed_at) AS placed_at FROM shop_lines GROUP BY customer",
+    mapping = MAPPING | {
+        "items": {"query": "SELECT DISTINCT sku AS article, product FROM shop_lines", "item_id": "article", "title": "product"},
+        "users": {
+            "query": "SELECT customer AS buyer, MIN(placed_at) AS since FROM shop_lines GROUP BY customer",
+            "user_id": "buyer",
+            "first_seen_at": "since",
+        },
     }
-    other = open_source(str(write(tmp_path, own)), KEY)
+    mapping.pop("catalogue")
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(mapping), encoding="utf-8")
+    other = open_source(str(tmp_path / "own.yaml"), KEY)
     assert other.catalogue().equals(log.catalogue())
     assert other.users(UNTIL).equals(log.users(UNTIL))
 
