@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parents[3]
 sys.path[:0] = [str(HERE / "src"), str(HERE)]
 
-from flows import cache, repository  # noqa: E402
+from flows.versions import cache, repository  # noqa: E402
 from footfall.errors import DiskError  # noqa: E402
 from footfall.paths import Paths  # noqa: E402
 from footfall.sources import landing  # noqa: E402
