@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow.compute as pc
 
 from footfall.contracts import EVENT_TYPES, C
 from footfall.sources.mapped import SEARCH, MappedLog
@@ -85,7 +86,24 @@ def survey(log: MappedLog) -> Survey:
         )
         if counted.get(name)
     ]
-    return Survey(lines)
+    return Survey(lines + _beside(log, rows, total))
+
+
+def _beside(log: MappedLog, rows: ir.Table, total: int) -> list[Line]:
+    """What the shop's own tables of items and users give, where there are any."""
+    lines = []
+    if log.mapping.items is not None:
+        items = log.catalogue().column(C.ITEM_ID)
+        counts = log.fetch(rows.filter(rows[C.ITEM_ID].notnull()).group_by(C.ITEM_ID).aggregate(n=ibis._.count()))
+        unknown = int(pc.sum(counts.filter(pc.invert(pc.is_in(counts.column(C.ITEM_ID), value_set=items.combine_chunks()))).column("n")).as_py() or 0)
+        lines.append(Line("items in their own table", f"{len(items):,}"))
+        if unknown:
+            lines.append(Line("rows of items that the table lacks", _share(unknown, total), "quarantine"))
+    if log.mapping.users is not None:
+        users = log.users(datetime.now(UTC))
+        spoken = sum(consent != "{}" for consent in users.column(C.CONSENT).to_pylist())
+        lines.append(Line("users, with their own table", f"{users.num_rows:,}, of whom {spoken:,} have said something of consent"))
+    return lines
 
 
 def _counts(rows: ir.Table) -> dict[str, Any]:

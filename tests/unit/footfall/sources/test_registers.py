@@ -17,6 +17,7 @@ from footfall.errors import SourceError
 from footfall.pseudonyms import pseudonym
 from footfall.sources.mapped import NO_CATEGORY, MappedLog
 from footfall.sources.mapping import read_mapping
+from footfall.sources.survey import survey
 
 KEY = b"key"
 UNTIL = datetime(2022, 1, 1, tzinfo=UTC)
@@ -81,6 +82,13 @@ def test_a_table_of_users_without_a_moment_adds_to_what_the_log_knows(tmp_path: 
     users = {row[C.USER_ID]: row for row in log.users(UNTIL).to_pylist()}
     assert {row[C.FIRST_SEEN_AT] for row in users.values()} == {datetime(2021, month, 1, 10, tzinfo=UTC) for month in (3, 4, 5)}
     assert {name: users[pseudonym(name, KEY)][C.CONSENT] for name in ("ann", "bob", "eve")} == {"ann": '{"analyse": false}', "bob": "{}", "eve": "{}"}
+
+
+def test_the_survey_tells_of_both_tables_and_of_rows_that_the_gate_will_not_want(tmp_path: Path) -> None:
+    lines = {line.what: (line.found, line.advice) for line in survey(opened(tmp_path, key=None)).lines}
+    assert lines["items in their own table"] == ("2", None)
+    assert lines["rows of items that the table lacks"] == ("1 (33.3%)", "quarantine")
+    assert lines["users, with their own table"][0] == "3, of whom 2 have said something of consent"
 
 
 def test_rows_that_repeat_count_once_and_rows_that_differ_are_refused(tmp_path: Path) -> None:
