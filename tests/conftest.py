@@ -42,28 +42,27 @@ def checkout() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
-_trials: list[Trial] = []
+_trials: dict[str, dict[str, Any]] = {}
 
 
 @pytest.fixture
 def trial(request: pytest.FixtureRequest) -> Trial:
     """The counts of this trial, and the place for its figures."""
     one = Trial(request.node.nodeid)
-    _trials.append(one)
+    request.node.user_properties.append(("trial", one.figures))  # travels with the report, from a worker of xdist too
     return one
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note how each trial ended."""
-    for one in _trials:
-        if one.name == report.nodeid and (report.when == "call" or report.outcome != "passed"):
-            one.figures |= {"outcome": report.outcome, "seconds": round(report.duration, 1)}
+    """Note how each trial ended, with its figures."""
+    figures = dict(report.user_properties).get("trial")
+    if figures is not None and (report.when == "call" or report.outcome != "passed"):
+        _trials[report.nodeid] = {"trial": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 1), **figures}
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write what the trials at their stated counts gave."""
-    if SOAK and _trials:
+    if SOAK and _trials and not hasattr(session.config, "workerinput"):
         path = Path(__file__).parent.parent / "reports" / "bench" / "soak.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows: list[dict[str, Any]] = [{"trial": one.name, **one.figures} for one in _trials]
-        path.write_text(json.dumps({"name": "soak", "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps({"name": "soak", "rows": [_trials[name] for name in sorted(_trials)]}, indent=1) + "\n", encoding="utf-8")
