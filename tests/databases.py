@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from footfall.store import Engine, open_store
 from footfall.store.tables import metadata
+from tests.wire import Wire
 
 SERVERS = {
     "postgresql": os.environ.get("TEST_POSTGRESQL_URL", "postgresql+psycopg://root@127.0.0.1:5432/test"),
@@ -37,6 +38,15 @@ def _own_database(kind: str) -> Iterator[str]:
     admin.dispose()
 
 
+def _emptied(url: str) -> str:
+    engine = open_store(url)
+    with engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(sa.delete(table))
+    engine.dispose()
+    return url
+
+
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     yield from _own_database("postgresql")
@@ -52,13 +62,22 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store with nothing in it."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    engine = open_store(url)
-    with engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(sa.delete(table))
-    engine.dispose()
-    return url
+    return _emptied(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """A store with nothing in it, on a server."""
+    return _emptied(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def wire(server_url: str) -> Iterator[Wire]:
+    """A network that can be cut before that server."""
+    parsed = sa.make_url(server_url)
+    wire = Wire(str(parsed.host), int(parsed.port or 0))
+    yield wire
+    wire.close()
 
 
 @pytest.fixture

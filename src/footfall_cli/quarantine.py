@@ -86,13 +86,12 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Bring the rows of one batch before the gate again, after what was wrong has been mended; what passes is accepted, once."""
-    from footfall.sources import held, landing, quarantine
+    from footfall.sources import quarantine
     from footfall_cli.ingest import run_flow
 
     root = find_root(workspace)
     paths = Paths(root)
-    folder = held.find(paths, batch_id)
-    before = quarantine.read(paths, batch_id).num_rows if folder is None else landing.read_receipt(folder).rows
+    before, _ = _rows_of(paths, batch_id)
     run_flow(root, "replay", {"batch_id": batch_id, "mend": None if mend is None else str(mend.resolve())}, quiet=True)
     left = next((batch.reasons for batch in quarantine.list_all(paths) if batch.batch_id == batch_id), {})
     accepted = before - sum(left.values())
@@ -141,16 +140,15 @@ def drop(
     """Give the quarantined rows of one batch up for good, or reject a held batch; a note stays of how many, and why."""
     from datetime import UTC, datetime
 
-    from footfall.sources import held, landing, quarantine
+    from footfall.sources import quarantine
     from footfall_cli.ingest import run_flow
 
     root = find_root(workspace)
     paths = Paths(root)
-    folder = held.find(paths, batch_id)
-    rows = quarantine.read(paths, batch_id).num_rows if folder is None else landing.read_receipt(folder).rows
+    rows, is_held = _rows_of(paths, batch_id)
     if not yes:
         typer.confirm(f"drop {rows} rows of {batch_id} for good?", abort=True, err=True)
-    if folder is None:
+    if not is_held:
         dropped = quarantine.drop(paths, batch_id, datetime.now(UTC))
     else:
         run_flow(root, "reject", {"batch_id": batch_id, "by": by or getpass.getuser(), "note": note}, quiet=True)
@@ -159,6 +157,14 @@ def drop(
         say_json({"batch_id": batch_id, "dropped": dropped})
     else:
         say(f"{batch_id}: {rows} rows dropped")
+
+
+def _rows_of(paths: Paths, batch_id: str) -> tuple[int, bool]:
+    """How many rows of a batch wait for a word, and whether it is held whole."""
+    from footfall.sources import held, landing, quarantine
+
+    folder = held.find(paths, batch_id)
+    return (quarantine.read(paths, batch_id).num_rows, False) if folder is None else (landing.read_receipt(folder).rows, True)
 
 
 def _show_held(verdict: Verdict, page: Path, *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from footfall.errors import HoldError, SourceError
 from footfall.paths import Paths
 from footfall.pseudonyms import pseudonym
 from footfall.sources import landing, quarantine
-from footfall.store import events, open_store
+from tests.flow.two_items import stored
 
 UNTIL = datetime(2017, 11, 1, tzinfo=UTC)
 USER = pseudonym("1", b"key")
@@ -64,14 +64,6 @@ def shop(monkeypatch: pytest.MonkeyPatch, root: Path) -> OneItem:
     return source
 
 
-def _stored(root: Path) -> int:
-    engine = open_store(f"sqlite:///{Paths(root).store}")
-    try:
-        return events.count(engine)
-    finally:
-        engine.dispose()
-
-
 def test_a_held_batch_has_samples_a_page_and_the_commands_that_settle_it(root: Path, shop: OneItem) -> None:
     (receipt,) = landing.list_held(Paths(root))
     broken = next(check for check in receipt.checks if check["expected"].startswith("most purchases have a quantity"))
@@ -94,12 +86,12 @@ def test_a_released_batch_is_accepted_once_and_its_receipt_says_by_whom(root: Pa
     receipt = landing.read_receipt(paths.raw / "events" / BATCH)
     assert receipt.released is not None
     assert (receipt.released["by"], receipt.released["note"]) == ("ann", "a promotion without quantities")
-    assert (receipt.rows, receipt.quarantined, _stored(root)) == (41, {"unknown_item": 1}, 40)
+    assert (receipt.rows, receipt.quarantined, stored(root)) == (41, {"unknown_item": 1}, 40)
     assert quarantine.summary(paths) == {"unknown_item": 1}
     assert landing.list_held(paths) == []
     assert len((paths.quarantine / "released.jsonl").read_text().splitlines()) == 1
     assert ingest(source="one_item", until=UNTIL)["held"] == []
-    assert _stored(root) == 40
+    assert stored(root) == 40
     with pytest.raises(SourceError, match="no batch of this name is held"):
         admit(BATCH, by="ann", note="once more")
 
@@ -111,7 +103,7 @@ def test_a_rule_that_keeps_ids_unique_is_waived_by_nobody(root: Path, shop: OneI
         admit(BATCH, by="ann", note="never mind")
     assert landing.list_batches(Paths(root), "events") == []
     assert [receipt.subject for receipt in landing.list_held(Paths(root))] == [BATCH]
-    assert _stored(root) == 0
+    assert stored(root) == 0
 
 
 def test_a_rejected_batch_stays_away_when_it_comes_again_and_a_mended_one_is_judged(root: Path, shop: OneItem) -> None:
@@ -135,7 +127,7 @@ def test_a_mended_batch_is_accepted_under_its_own_name_and_a_poor_mend_leaves_it
     mend.write_text("columns: {quantity: {fill: 1}}")
     assert replay(BATCH, mend=str(mend)) == {"batch_id": BATCH, "accepted": 40, "left": {"unknown_item": 1}}
     assert landing.list_held(Paths(root)) == []
-    assert _stored(root) == 40
+    assert stored(root) == 40
 
 
 def test_rows_mended_twice_by_different_mends_are_accepted_once(root: Path, shop: OneItem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +140,6 @@ def test_rows_mended_twice_by_different_mends_are_accepted_once(root: Path, shop
         with pytest.raises(KeyboardInterrupt):
             replay(BATCH, mend=str(first))
     assert replay(BATCH, mend=str(second)) == {"batch_id": BATCH, "accepted": 1, "left": {}}
-    assert _stored(root) == 41
+    assert stored(root) == 41
     assert quarantine.summary(Paths(root)) == {}
     assert len([folder for folder in landing.list_batches(Paths(root), "events") if "replay" in folder.name]) == 1

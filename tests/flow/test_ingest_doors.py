@@ -17,7 +17,7 @@ from footfall.sources import landing
 from footfall.sources.landing import Batch
 from footfall.store import consent, open_store
 from footfall.tables import read_parquet
-from tests.flow.test_ingest_flow import NOVEMBER, USER, TwoItems, _event
+from tests.flow.two_items import NOVEMBER, USER, TwoItems, event
 
 OCTOBER = datetime(2017, 10, 1, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ OCTOBER = datetime(2017, 10, 1, tzinfo=UTC)
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> TwoItems:
     """Twenty purchases in each of two months."""
-    source = TwoItems([_event(f"e{month}{day:02d}", datetime(2017, month, day, tzinfo=UTC)) for month in (9, 10) for day in range(1, 21)])
+    source = TwoItems([event(f"e{month}{day:02d}", datetime(2017, month, day, tzinfo=UTC)) for month in (9, 10) for day in range(1, 21)])
     monkeypatch.setattr(ingest_module, "open_source", lambda _name, _key: source)
     return source
 

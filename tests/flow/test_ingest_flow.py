@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -14,7 +12,7 @@ from flows import erasing
 from flows import ingest as ingest_module
 from flows.ingest import ingest
 from flows.replay import replay
-from footfall.contracts import CATALOGUE, EVENTS, USERS, C
+from footfall.contracts import EVENTS, C
 from footfall.documents import Verdict
 from footfall.errors import HoldError, SourceError
 from footfall.paths import Paths
@@ -22,79 +20,33 @@ from footfall.pseudonyms import pseudonym
 from footfall.settings import load_settings
 from footfall.sources import landing, quarantine
 from footfall.sources.landing import Batch
-from footfall.sources.months import month_batches
 from footfall.store import consent, events, open_store
 from footfall.tables import read_parquet
-
-NOVEMBER = datetime(2017, 11, 1, tzinfo=UTC)
-USER = pseudonym("1", b"key")
-
-
-def _event(name: str, at: datetime, **other: Any) -> dict[str, Any]:
-    row = {C.EVENT_ID: name, C.USER_ID: USER, C.ITEM_ID: "i1", C.EVENT_TYPE: "purchase", C.OCCURRED_AT: at, C.RECEIVED_AT: at, C.QUANTITY: 1}
-    return row | {C.PRICE_MINOR: 100, C.CURRENCY: "EUR", C.ORIGIN: "two_items"} | other
-
-
-class TwoItems:
-    """A source of a few rows; `rows` is its event log."""
-
-    name = "two_items"
-
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self.rows = rows
-        self.asked: list[datetime | None] = []
-        self.items = ["i1", "i2"]
-        self.consent = '{"personalise": true}'
-
-    def catalogue(self) -> pa.Table:
-        both = [
-            {C.ITEM_ID: name, C.TITLE: name, C.CATEGORY_PATH: "a > b", C.ATTRIBUTES: "{}", C.AVAILABLE: True, C.RECOMMENDABLE: True}
-            for name in self.items
-        ]
-        return pa.Table.from_pylist(both, CATALOGUE.schema)
-
-    def users(self, until: datetime) -> pa.Table:
-        first = datetime(2017, 9, 1, tzinfo=UTC)
-        return pa.Table.from_pylist([{C.USER_ID: USER, C.ATTRIBUTES: "{}", C.CONSENT: self.consent, C.FIRST_SEEN_AT: first}], USERS.schema)
-
-    def events(self, since: datetime | None, until: datetime) -> Iterator[tuple[str, pa.Table]]:
-        self.asked.append(since)
-        for batch in month_batches(self.name, since or datetime(2017, 9, 1, tzinfo=UTC), until):
-            rows = [row for row in self.rows if batch.start <= row[C.OCCURRED_AT] < batch.end]
-            if rows:
-                yield batch.batch_id, pa.Table.from_pylist(rows, EVENTS.schema)
+from tests.flow.two_items import NOVEMBER, USER, TwoItems, event, stored
 
 
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> TwoItems:
     """Twenty good purchases in September and October each, and two bad rows in October."""
-    rows = [_event(f"e{month}{day:02d}", datetime(2017, month, day, tzinfo=UTC)) for month in (9, 10) for day in range(1, 21)]
-    rows += [_event("zero", datetime(2017, 10, 21, tzinfo=UTC), quantity=0), _event("foreign", datetime(2017, 10, 22, tzinfo=UTC), item_id="i9")]
+    rows = [event(f"e{month}{day:02d}", datetime(2017, month, day, tzinfo=UTC)) for month in (9, 10) for day in range(1, 21)]
+    rows += [event("zero", datetime(2017, 10, 21, tzinfo=UTC), quantity=0), event("foreign", datetime(2017, 10, 22, tzinfo=UTC), item_id="i9")]
     source = TwoItems(rows)
     monkeypatch.setattr(ingest_module, "open_source", lambda _name, _key: source)
     return source
-
-
-def _stored(root: Path) -> int:
-    engine = open_store(f"sqlite:///{Paths(root).store}")
-    try:
-        return events.count(engine)
-    finally:
-        engine.dispose()
 
 
 def test_good_rows_reach_raw_and_store_and_bad_rows_quarantine_once(root: Path, shop: TwoItems) -> None:
     first = ingest(source="two_items", until=NOVEMBER)
     assert first["rows"] == {"catalogue": 2, "users": 1, "events": 40}
     assert first["quarantined"] == {"quantity_not_positive": 1, "unknown_item": 1}
-    assert first["stored"] == _stored(root) == 40
+    assert first["stored"] == stored(root) == 40
     assert quarantine.summary(Paths(root)) == first["quarantined"]
 
     second = ingest(source="two_items", until=NOVEMBER)
     assert second["batches"] == []
-    assert (second["stored"], second["quarantined"], _stored(root)) == (0, {}, 40)
+    assert (second["stored"], second["quarantined"], stored(root)) == (0, {}, 40)
 
-    shop.rows.append(_event("later", datetime(2017, 11, 3, tzinfo=UTC)))
+    shop.rows.append(event("later", datetime(2017, 11, 3, tzinfo=UTC)))
     third = ingest(source="two_items", until=datetime(2017, 11, 5, tzinfo=UTC))
     assert shop.asked[-1] == NOVEMBER  # only what is new is read
     assert third["rows"] == {"events": 1}
@@ -111,16 +63,16 @@ def test_a_refusal_reaches_the_store_that_the_service_reads(root: Path, shop: Tw
 
 
 def test_an_erased_user_does_not_come_back_from_a_log_that_still_has_them(root: Path, shop: TwoItems) -> None:
-    shop.rows += [_event(f"other{day}", datetime(2017, 9, day, tzinfo=UTC), user_id=pseudonym("2", b"key")) for day in (1, 2, 3)]
+    shop.rows += [event(f"other{day}", datetime(2017, 9, day, tzinfo=UTC), user_id=pseudonym("2", b"key")) for day in (1, 2, 3)]
     ingest(source="two_items", until=NOVEMBER)
     erasing.erase(load_settings(), [USER])
-    assert _stored(root) == 3
+    assert stored(root) == 3
     Paths(root).watermarks.unlink()  # the log is read from its beginning
 
     again = ingest(source="two_items", until=NOVEMBER)
     assert (again["erased"], again["stored"], again["rows"], again["quarantined"]) == (43, 0, {}, {})
     assert again["known"] == 1  # September, without the erased rows
-    assert _stored(root) == 3
+    assert stored(root) == 3
     assert USER not in read_parquet(landing.list_batches(Paths(root), "events")[1] / landing.ROWS).column(C.USER_ID).to_pylist()
 
 
@@ -140,7 +92,7 @@ def test_a_held_batch_stops_no_other_and_is_landed_again_later(root: Path, shop:
     shop.rows[:] = good
     mended = ingest(source="two_items", until=NOVEMBER)
     assert (mended["held"], mended["rows"], mended["known"]) == ([], {"events": 20}, 1)
-    assert _stored(root) == 40
+    assert stored(root) == 40
 
 
 def test_a_kill_between_store_and_raw_is_mended_by_the_next_run(root: Path, shop: TwoItems, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,17 +107,17 @@ def test_a_kill_between_store_and_raw_is_mended_by_the_next_run(root: Path, shop
         patch.setattr(landing, "accept", die)
         with pytest.raises(KeyboardInterrupt):
             ingest(source="two_items", until=NOVEMBER)
-    assert _stored(root) == 20
+    assert stored(root) == 20
     done = ingest(source="two_items", until=NOVEMBER)
-    assert done["rows"]["events"] == _stored(root) == 40
+    assert done["rows"]["events"] == stored(root) == 40
     assert done["stored"] == 20  # September's were there already
 
 
 def test_live_events_are_exported_once_and_their_bad_rows_leave_histories(root: Path, shop: TwoItems) -> None:
     ingest(source="two_items", until=NOVEMBER)
     engine = open_store(f"sqlite:///{Paths(root).store}")
-    live = [_event(f"h{day:02d}", datetime(2017, 11, 2, day, tzinfo=UTC), origin="http") for day in range(20)]
-    live.append(_event("h-bad", datetime(2017, 11, 2, 23, tzinfo=UTC), origin="http", item_id="i9"))
+    live = [event(f"h{day:02d}", datetime(2017, 11, 2, day, tzinfo=UTC), origin="http") for day in range(20)]
+    live.append(event("h-bad", datetime(2017, 11, 2, 23, tzinfo=UTC), origin="http", item_id="i9"))
     events.append(engine, pa.Table.from_pylist(live, EVENTS.schema))
     until = datetime(2017, 11, 5, tzinfo=UTC)
     done = ingest(until=until)
@@ -181,7 +133,7 @@ def test_events_that_come_too_late_go_to_quarantine_and_leave_histories(root: Pa
     engine = open_store(f"sqlite:///{Paths(root).store}")
     at, until = datetime(2017, 11, 2, tzinfo=UTC), datetime(2017, 11, 9, tzinfo=UTC)
     delays = {"in time": 0, "late": 72, "too late": 73, "from the future": -2}
-    rows = [_event(name, at, origin="http", received_at=at + timedelta(hours=hours)) for name, hours in delays.items()]
+    rows = [event(name, at, origin="http", received_at=at + timedelta(hours=hours)) for name, hours in delays.items()]
     events.append(engine, pa.Table.from_pylist(rows, EVENTS.schema))
     done = ingest(until=until)
     assert (done["rows"], done["quarantined"]) == ({"events": 2}, {"from_the_future": 1, "too_late": 1})
@@ -193,7 +145,7 @@ def test_events_that_come_too_late_go_to_quarantine_and_leave_histories(root: Pa
 
 def test_events_without_a_catalogue_are_refused_with_the_next_step(root: Path, shop: TwoItems) -> None:
     engine = open_store(f"sqlite:///{Paths(root).store}")
-    events.append(engine, pa.Table.from_pylist([_event("h1", datetime(2017, 10, 2, tzinfo=UTC), origin="http")], EVENTS.schema))
+    events.append(engine, pa.Table.from_pylist([event("h1", datetime(2017, 10, 2, tzinfo=UTC), origin="http")], EVENTS.schema))
     engine.dispose()
     with pytest.raises(SourceError, match="footfall ingest --source"):
         ingest(until=NOVEMBER)
@@ -212,7 +164,7 @@ def test_rows_that_pass_now_are_accepted_once_and_the_others_stay(root: Path, sh
             replay(batch_id)  # killed after the rows were accepted
     assert replay(batch_id) == {"batch_id": batch_id, "accepted": 1, "left": {"quantity_not_positive": 1}}
     assert quarantine.summary(Paths(root)) == {"quantity_not_positive": 1}
-    assert _stored(root) == 41
+    assert stored(root) == 41
     rows = sum(landing.read_receipt(folder).rows for folder in landing.list_batches(Paths(root), "events") if "replay" in folder.name)
     assert rows == 1
 
@@ -221,7 +173,7 @@ def test_a_live_row_that_passes_now_is_back_in_histories(root: Path, shop: TwoIt
     ingest(source="two_items", until=NOVEMBER)
     engine = open_store(f"sqlite:///{Paths(root).store}")
     at = datetime(2017, 11, 2, tzinfo=UTC)
-    events.append(engine, pa.Table.from_pylist([_event("h1", at, origin="http", item_id="i9"), _event("h2", at, origin="http")], EVENTS.schema))
+    events.append(engine, pa.Table.from_pylist([event("h1", at, origin="http", item_id="i9"), event("h2", at, origin="http")], EVENTS.schema))
     until = datetime(2017, 11, 5, tzinfo=UTC)
     ingest(until=until)
     assert events.withdrawn(engine) == {"unknown_item": 1}

@@ -20,7 +20,8 @@ from footfall.errors import SourceError
 from footfall.paths import Paths
 from footfall.sources import landing
 from footfall.sources.landing import KNOWN_BY_ID, RECEIPT, ROWS, Batch
-from footfall.tables import read_parquet, write_text
+from footfall.sources.quarantine import DROPPED, note_line
+from footfall.tables import read_parquet
 
 
 def find(paths: Paths, batch_id: str) -> Path | None:
@@ -58,7 +59,7 @@ def note_release(paths: Paths, contract: str, batch_id: str, *, by: str, note: s
         if (line["contract"], line["batch_id"]) == (contract, batch_id):
             return {"by": line["by"], "at": line["at"], "note": line["note"]}
     released = {"by": by, "at": at.isoformat(), "note": note}
-    _append(notes, {"contract": contract, "batch_id": batch_id, **released})
+    note_line(notes, {"contract": contract, "batch_id": batch_id, **released})
     return released
 
 
@@ -70,14 +71,14 @@ def reject(paths: Paths, folder: Path, *, by: str, note: str | None, at: datetim
     line: dict[str, Any] = {"at": at.isoformat(), "by": by, "note": note, "contract": receipt.contract, "batch_id": receipt.subject}
     line |= {"held": True, "rows": receipt.rows, "failed": failed, "digest": digest}
     if not was_rejected(paths, receipt.contract, receipt.subject, digest):
-        _append(paths.quarantine / "dropped.jsonl", line)
+        note_line(paths.quarantine / DROPPED, line)
     shutil.rmtree(folder)
     return line
 
 
 def was_rejected(paths: Paths, contract: str, batch_id: str, digest: str) -> bool:
     """Whether these very rows were rejected before; where some were erased since, whether a batch of this id was."""
-    for line in _lines(paths.quarantine / "dropped.jsonl"):
+    for line in _lines(paths.quarantine / DROPPED):
         if line.get("held") and line["contract"] == contract and line["digest"] == digest and (digest != KNOWN_BY_ID or line["batch_id"] == batch_id):
             return True
     return False
@@ -93,8 +94,3 @@ def lift_empty(paths: Paths, batch: Batch) -> None:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def _append(path: Path, line: dict[str, Any]) -> None:
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    write_text(path, before + json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")

@@ -57,9 +57,7 @@ class _Reader(YamlFile):
         name = self.text(given["name"], "name")
         if not _NAME.fullmatch(name):
             raise self.error("name", "small letters, digits and _, at most 40", name)
-        currency = None if given.get("currency") is None else self.text(given["currency"], "currency")
-        if currency is not None and not _CURRENCY.fullmatch(currency):
-            raise self.error("currency", "three capital letters, like EUR", currency)
+        currency = self._currency(given.get("currency"))
         events = dict(self.dictionary(given["events"], "events", EVENT_COLUMNS))
         price = self._price(events.pop(PRICE, None))
         anonymous = self.flag(given.get("anonymous", False), "anonymous")
@@ -77,21 +75,16 @@ class _Reader(YamlFile):
             name=name,
             files=files,
             format="sql" if sql is not None else self._format(given.get("format"), files),
-            csv={
-                key: self.text(value, f"csv.{key}") for key, value in self.dictionary(given.get("csv", {}), "csv", ("delimiter", "encoding")).items()
-            },
+            csv=self._csv(given.get("csv", {})),
             sql=sql,
             time_zone=self._zone(given.get("time_zone", "UTC")),
             currency=currency,
-            events={column: self._rule(rule, f"events.{column}") for column, rule in events.items()},
+            events=self._rules(events, "events"),
             price=price,
             event_type=self._words(given["event_type"]),
             returns=self.one_of(given.get("returns"), "returns", (NEGATIVE_QUANTITY,)),
             leave_out=frozenset(self.one_of(rule, "leave_out", LEAVE_OUT) or "" for rule in self.list(given.get("leave_out"), "leave_out")),
-            catalogue={
-                column: self._rule(rule, f"catalogue.{column}")
-                for column, rule in self.dictionary(given.get("catalogue", {}), "catalogue", CATALOGUE_COLUMNS).items()
-            },
+            catalogue=self._rules(self.dictionary(given.get("catalogue", {}), "catalogue", CATALOGUE_COLUMNS), "catalogue"),
             items=items,
             users=users,
             not_recommendable=tuple(str(item) for item in self.list(given.get("not_recommendable"), "not_recommendable")),
@@ -137,7 +130,7 @@ class _Reader(YamlFile):
         attributes = tuple(self.text(column, f"{key}.attributes") for column in self.list(parts.pop(C.ATTRIBUTES, None), f"{key}.attributes"))
         consent = self.dictionary(parts.pop(C.CONSENT, {}), f"{key}.consent", CONSENT_PURPOSES)
         price = self._price(parts.pop(PRICE, None))
-        columns = {column: self._rule(rule, f"{key}.{column}") for column, rule in parts.items()}
+        columns = self._rules(parts, key)
         if known[0] not in columns or len(columns[known[0]].columns) != 1:
             raise self.error(f"{key}.{known[0]}", "one column", "nothing" if known[0] not in columns else "several, or a constant")
         spoken = {purpose: self.text(column, f"{key}.consent.{purpose}") for purpose, column in consent.items()}
@@ -149,6 +142,12 @@ class _Reader(YamlFile):
             if column not in parts:
                 raise self.error(f"exposures.{column}", "a column", "nothing")
         return Shown(*(self._rule(parts[column], f"exposures.{column}") for column in (C.POLICY, C.PROPENSITY)))
+
+    def _csv(self, given: object) -> dict[str, str]:
+        return {name: self.text(value, f"csv.{name}") for name, value in self.dictionary(given, "csv", ("delimiter", "encoding")).items()}
+
+    def _rules(self, given: dict[str, Any], key: str) -> dict[str, Rule]:
+        return {column: self._rule(rule, f"{key}.{column}") for column, rule in given.items()}
 
     def _rule(self, given: object, key: str) -> Rule:
         if isinstance(given, str):
@@ -210,6 +209,12 @@ class _Reader(YamlFile):
         if found is None:
             raise self.error("format", ", ".join(FORMATS), "a name that says none")
         return FORMATS[found]
+
+    def _currency(self, given: object) -> str | None:
+        currency = None if given is None else self.text(given, "currency")
+        if currency is not None and not _CURRENCY.fullmatch(currency):
+            raise self.error("currency", "three capital letters, like EUR", currency)
+        return currency
 
     def _zone(self, given: object) -> str:
         zone = self.text(given, "time_zone")

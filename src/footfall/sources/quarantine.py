@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,6 +24,9 @@ from footfall.errors import SourceError
 from footfall.paths import Paths
 from footfall.sources.landing import Batch, check_id
 from footfall.tables import read_parquet, write_parquet, write_text
+
+DROPPED = "dropped.jsonl"
+"""Notes of what was given up, rows and whole batches alike."""
 
 
 def set_aside(paths: Paths, batch: Batch, bad: pa.Table, verdict: Verdict) -> Path | None:
@@ -95,11 +100,15 @@ def drop(paths: Paths, batch_id: str, at: datetime) -> dict[str, int]:
     """Give the bad rows of one batch up for good, and keep a note of it. Returns how many, by reason."""
     path = find(paths, batch_id)
     reasons = _by_reason(path)
-    note, notes = {"at": at.isoformat(), "contract": path.parent.name, "batch_id": batch_id, "reasons": reasons}, paths.quarantine / "dropped.jsonl"
-    before = notes.read_text(encoding="utf-8") if notes.exists() else ""
-    write_text(notes, before + json.dumps(note, sort_keys=True) + "\n")
+    note_line(paths.quarantine / DROPPED, {"at": at.isoformat(), "contract": path.parent.name, "batch_id": batch_id, "reasons": reasons})
     path.unlink()
     return reasons
+
+
+def note_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Add one line to a file of notes, whole or not at all."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(path, before + json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def _by_reason(path: Path) -> dict[str, int]:

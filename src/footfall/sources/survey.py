@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from footfall.contracts import EVENT_TYPES, C
 from footfall.sources.mapped import SEARCH, MappedLog
+from footfall.sources.rules import Mapping
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ def survey(log: MappedLog) -> Survey:
     total = int(counted["rows"])
     if not total:
         return Survey([Line("rows", "0", "the files hold no row", stops=True)])
+    return Survey([*_sizes(counted, total, mapping), *_kinds(log, rows, total), *_faults(counted, total, mapping), *_beside(log, rows, total)])
+
+
+def _sizes(counted: dict[str, Any], total: int, mapping: Mapping) -> list[Line]:
+    """How much there is, from when to when, and what no ingest can go on with."""
     lines = [
         Line("rows", f"{total:,}"),
         Line("users", "each row is one", "nothing to train on; good for off-policy estimates")
@@ -62,31 +68,29 @@ def survey(log: MappedLog) -> Survey:
             left_out = rule in mapping.leave_out
             advice = "left out, as the mapping says" if left_out else f"mend the column, or say leave_out: [{rule}]"
             lines.append(Line(f"rows without {column}", _share(lost, total), advice, stops=not left_out))
-    kinds = log.fetch(rows.group_by(C.EVENT_TYPE).aggregate(n=ibis._.count()).order_by(ibis.desc("n"))).to_pylist()
-    for kind in kinds:
-        unknown = kind[C.EVENT_TYPE] not in EVENT_TYPES
-        lines.append(
-            Line(
-                f"event type {kind[C.EVENT_TYPE]}",
-                _share(kind["n"], total),
-                "translate it under event_type.words" if unknown else None,
-                stops=unknown,
-            )
-        )
-    lines += [
-        Line(what, _share(int(counted[name]), total), advice)
-        for what, name, advice in (
-            (
-                "rows without item_id, but searches",
-                "no_item",
-                "left out, as the mapping says" if "without_item" in mapping.leave_out else "quarantine",
-            ),
-            ("quantities of zero or less", "no_quantity", "quarantine; are they returns? say returns: negative_quantity"),
-            ("negative prices", "no_price", "quarantine"),
-        )
-        if counted.get(name)
+    return lines
+
+
+def _kinds(log: MappedLog, rows: ir.Table, total: int) -> list[Line]:
+    """The event types; one that is none of ours stops everything."""
+    found = log.fetch(rows.group_by(C.EVENT_TYPE).aggregate(n=ibis._.count()).order_by(ibis.desc("n"))).to_pylist()
+    return [
+        Line(f"event type {kind[C.EVENT_TYPE]}", _share(kind["n"], total))
+        if kind[C.EVENT_TYPE] in EVENT_TYPES
+        else Line(f"event type {kind[C.EVENT_TYPE]}", _share(kind["n"], total), "translate it under event_type.words", stops=True)
+        for kind in found
     ]
-    return Survey(lines + _beside(log, rows, total))
+
+
+def _faults(counted: dict[str, Any], total: int, mapping: Mapping) -> list[Line]:
+    """Rows that the gate would set aside."""
+    without_item = "left out, as the mapping says" if "without_item" in mapping.leave_out else "quarantine"
+    known = (
+        ("rows without item_id, but searches", "no_item", without_item),
+        ("quantities of zero or less", "no_quantity", "quarantine; are they returns? say returns: negative_quantity"),
+        ("negative prices", "no_price", "quarantine"),
+    )
+    return [Line(what, _share(int(counted[name]), total), advice) for what, name, advice in known if counted.get(name)]
 
 
 def _beside(log: MappedLog, rows: ir.Table, total: int) -> list[Line]:

@@ -17,6 +17,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -83,7 +84,7 @@ def verify(path: Path, seconds: float | None = None) -> bool:
     Raises:
         StoreDamageError: something does not fit; what, is said without any value.
     """
-    late = threading.Event()
+    late, began = threading.Event(), time.monotonic()
     source = f"{path.resolve().as_uri()}?mode=ro"
     connecting = sqlite3.connect(source, uri=True, timeout=20.0, check_same_thread=False)
     with contextlib.closing(connecting) as connection, _after(seconds, late, connection):
@@ -96,7 +97,7 @@ def verify(path: Path, seconds: float | None = None) -> bool:
     if found != "ok":
         # its own words may quote a row
         raise damaged(path, found if found.startswith("SQLITE_") else "pages, or rows and indexes, do not agree")
-    return True
+    return seconds is None or time.monotonic() - began <= seconds  # a check may end before the timer's thread has begun
 
 
 @contextlib.contextmanager

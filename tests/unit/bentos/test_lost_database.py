@@ -8,7 +8,7 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +22,7 @@ from tests.trials import Trial
 from tests.unit.bentos.asgi import Answer, ask, ask_in_loop
 from tests.unit.bentos.conftest import Service
 from tests.unit.bentos.test_answers_over_http import bought, post_events, true_to
-from tests.unit.bentos.wire import Wire
-
-
-@pytest.fixture(params=["postgresql", "mariadb"])
-def server_url(request: pytest.FixtureRequest) -> str:
-    """An empty store on a server."""
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    engine = open_store(url)
-    with engine.begin() as connection:
-        connection.execute(sa.delete(table))
-    engine.dispose()
-    return url
-
-
-@pytest.fixture
-def wire(server_url: str) -> Iterator[Wire]:
-    parsed = sa.make_url(server_url)
-    wire = Wire(str(parsed.host), int(parsed.port or 0))
-    yield wire
-    wire.close()
+from tests.wire import Wire
 
 
 @pytest.fixture

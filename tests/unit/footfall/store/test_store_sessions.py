@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import MagicMock
 
@@ -13,26 +12,8 @@ from footfall.errors import StoreError
 from footfall.store import Engine, events, open_store, sessions
 from footfall.store.engine import reading, writing
 from footfall.store.sessions import weakness
-from tests.unit.bentos.wire import Wire
 from tests.unit.footfall.store.store_rows import event, events_table
-
-
-@pytest.fixture(params=["postgresql", "mariadb"])
-def server_url(request: pytest.FixtureRequest) -> str:
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    engine = open_store(url)
-    with engine.begin() as connection:
-        connection.execute(sa.text("DELETE FROM footfall_events"))
-    engine.dispose()
-    return url
-
-
-@pytest.fixture
-def wire(server_url: str) -> Iterator[Wire]:
-    parsed = sa.make_url(server_url)
-    wire = Wire(str(parsed.host), int(parsed.port or 0))
-    yield wire
-    wire.close()
+from tests.wire import Wire
 
 
 def test_who_vanished_inside_a_transaction_is_not_waited_for(server_url: str, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:

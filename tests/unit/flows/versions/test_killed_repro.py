@@ -23,7 +23,7 @@ from flows.versions.commands import dvc, git
 from footfall.paths import Paths
 from tests.trials import Trial
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 STAGES = ("tables", "sequences", "weights")
 RETRAIN = """

@@ -18,7 +18,7 @@ from footfall.errors import HoldError, ParamsError, WorkspaceError
 from footfall.params import load_params
 from footfall.paths import Paths
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 NOVEMBER = datetime(2017, 11, 26, tzinfo=UTC)
 DVC_YAML = """
 stages:
