@@ -16,10 +16,12 @@ from typing import Any
 
 from expectations.days import days_without_rows, full_days, rows_per_day
 from expectations.profile import Profile
-from footfall.contracts import CONTRACTS, EVENTS
+from footfall.contracts import CONTRACTS, EVENTS, C
 
 WINDOW_DAYS = 91
 """How far back a batch is compared; last year's season besides."""
+_BY_CALENDAR = {C.CAMPAIGN_ID}
+"""Columns that are empty whenever the shop's calendar is: their missing values say nothing of the log."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _rows(batch: Profile, recent: Sequence[Profile], limit: Mapping[str, int]) -
 
 def _nulls(contract_name: str, batch: Profile, recent: Sequence[Profile], limit: Mapping[str, int]) -> list[Measure]:
     """Percent of missing values by column, for each event type apart."""
-    found, columns = [], [field.name for field in CONTRACTS[contract_name].schema if field.nullable]
+    found, columns = [], [field.name for field in CONTRACTS[contract_name].schema if field.nullable and field.name not in _BY_CALENDAR]
     for name, group in batch["groups"].items():
         before = [profile["groups"][name] for profile in recent if name in profile["groups"]]
         rows = sum(other["rows"] for other in before)

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from footfall_cli.demo_loop import Plan
     from footfall_cli.processes import Processes
 
-DATES = {"complete_journey": ("2017-10-29", "2017-11-26"), "seeded_shop": ("2017-10-29", "2017-11-26")}
+SIMULATED = (
+    "simulator:users=500,items=150,start=2021-02-01,end=2021-08-15,faults=0.006,drift=taste_shift@2021-07-11,drift=assortment_change@2021-07-11"
+)
+"""What `--source simulator` is here: what changes in July is too late for the first training to learn from, and in time for the second."""
+
+DATES = {"complete_journey": ("2017-10-29", "2017-11-26"), "simulator": ("2021-07-18", "2021-08-15")}
 """For each source the first training's `as_of`, and the end of the live traffic, which is the second's."""
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
@@ -30,7 +35,9 @@ _SAMPLE_S = 3.0
 
 @reporting
 def run(
-    source: Annotated[str, typer.Option(help="complete_journey or seeded_shop.")] = "complete_journey",
+    source: Annotated[
+        str, typer.Option(help="complete_journey, or simulator; with options of your own (docs/data.md), --as-of and --then must suit them.")
+    ] = "complete_journey",
     as_of: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="The first training reads nothing from this moment on (UTC).")] = None,
     then: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Live traffic runs up to this moment, the second training's as_of.")] = None,
     params: Annotated[
@@ -52,7 +59,8 @@ def run(
             say_json({"stopped": stopped}) if as_json else say(f"stopped {stopped} processes")
             return
         first, second = (given.replace(tzinfo=UTC) if given else _date(source, position) for position, given in enumerate((as_of, then)))
-        _loop(checkout, Plan(source, first, second), _overrides(params), keep=keep, as_json=as_json)
+        plan = Plan(SIMULATED if source == "simulator" else source, first, second)
+        _loop(checkout, plan, _overrides(params), keep=keep, as_json=as_json)
 
 
 def _loop(checkout: Path, plan: Plan, overrides: dict[str, Any], *, keep: bool, as_json: bool) -> None:
@@ -88,7 +96,7 @@ def _loop(checkout: Path, plan: Plan, overrides: dict[str, Any], *, keep: bool, 
 
 
 def _date(source: str, position: int) -> datetime:
-    dates = DATES.get(source, DATES["complete_journey"])
+    dates = DATES.get(source.partition(":")[0], DATES["complete_journey"])
     return datetime.fromisoformat(dates[position]).replace(tzinfo=UTC)
 
 

@@ -24,7 +24,7 @@ def run(
     source: Annotated[
         str | None,
         typer.Option(
-            help="complete_journey, seeded_shop, simulator with options, or a mapping file (docs/data.md); "
+            help="complete_journey, simulator with options, or a mapping file (docs/data.md); "
             "without it only the HTTP service's live events are landed."
         ),
     ] = None,

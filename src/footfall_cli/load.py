@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Traffic for a running service: replay a source's trips, or ask at a constant rate.", no_args_is_help=True)
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-SourceOption = Annotated[str, typer.Option(help="complete_journey, seeded_shop, or simulator with options (docs/data.md).")]
+SourceOption = Annotated[str, typer.Option(help="complete_journey, or simulator with options (docs/data.md).")]
 UrlOption = Annotated[str | None, typer.Option(help="The service. Default: the one that runs for the workspace.", show_default=False)]
 KeyOption = Annotated[str | None, typer.Option(envvar="FOOTFALL_API_KEY", help="API key, where the service wants one.", show_default=False)]
 _SAY_EVERY_S = 10.0

@@ -1,4 +1,4 @@
-"""The whole loop on the small seeded shop, by the command that a new user types, in a checkout of its own."""
+"""The whole loop on a small simulated shop, by the command that a new user types, in a checkout of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ model: {dim: 16, blocks: 1, heads: 1, max_events: 50}
 train: {epochs: 2, tokens_per_step: 4096, negatives: 128}
 evaluate: {bootstrap: 100}
 fusion: {model_weights: [0.0, 0.1], item_to_item_weights: [0.0, 0.1]}
-monitor: {window_days: 14}
 """
 TIMEOUT_S = 480
 """Far above what it takes, also on a slow machine; below pytest's own limit for one test, after which nobody would take the services down."""
@@ -53,7 +52,7 @@ def copy(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(copy: Path) -> dict[str, Any]:
-    """reports/demo.json after `footfall demo --source seeded_shop`."""
+    """reports/demo.json after `footfall demo --source simulator`."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(copy / "src"), str(copy)])}
     command = [
         sys.executable,
@@ -61,9 +60,7 @@ def demo(copy: Path) -> dict[str, Any]:
         "footfall_cli.main",
         "demo",
         "--source",
-        "seeded_shop",
-        "--then",
-        "2017-11-12",
+        "simulator",
         "--params",
         str(copy.parent / "small.yaml"),
     ]

@@ -1,4 +1,4 @@
-"""Raw data -> contract tables: the demonstration shop, the seeded shop, a shop's own log by mapping, landing, and the export of live events."""
+"""Raw data -> contract tables: the demonstration shop, the simulator, a shop's own log by mapping, landing, and the export of live events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from footfall.errors import SourceError
 
-SOURCE_NAMES = ("complete_journey", "seeded_shop", "simulator")
+SOURCE_NAMES = ("complete_journey", "simulator")
 
 
 class Source(Protocol):
@@ -53,10 +53,6 @@ def open_source(name: str, key: bytes | None) -> Source:
         from footfall.sources.complete_journey import CompleteJourney
 
         return CompleteJourney(key)
-    if name == "seeded_shop":
-        from footfall.sources.seeded_shop import SeededShop
-
-        return SeededShop(key)
     if name.split(":", 1)[0] == "simulator":
         from footfall.sources.simulator import Simulator, read_scenario
 

@@ -85,6 +85,14 @@ def test_medians_missing_values_and_shares_are_held_against_the_batches_before()
     assert of_kind("event_types", found) == [Measure("event_types", "purchase, %", 100, 100, 75, 125)]
 
 
+def test_the_end_of_a_campaign_is_no_fault_of_the_log() -> None:
+    before = profile("events", events(*[{"occurred_at": day(number / 50), "campaign_id": "spring"} for number in range(1000)]))
+    batch = profile("events", events(*[{"occurred_at": day(20)} for _ in range(200)]))
+    found = compare("events", batch, Past((before,), (day(20).date(), day(21).date())), LIMITS)
+    assert of_kind("missing_values", found)
+    assert not [measure for measure in found if "campaign_id" in measure.of]
+
+
 def test_a_profile_counts_days_hours_and_prices() -> None:
     found = profile("events", events({"occurred_at": day(0.5), "price_minor": 5}, {"occurred_at": day(1), "price_minor": 7, "event_type": "view"}))
     assert found["days"] == {"2017-03-01": 1, "2017-03-02": 1}

@@ -88,7 +88,7 @@ def write_tables(folder: Path, seed: int = 1) -> None:
             rows += [(f"{basket}-{item:02d}", user, basket, ITEMS[item], "purchase", moment) for item in bought]
     names = ("event_id", "user_id", "session_id", "item_id", "event_type", "occurred_at")
     columns: dict[str, Any] = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
-    columns |= {"received_at": columns["occurred_at"], "origin": ["seeded_shop"] * len(rows)}
+    columns |= {"received_at": columns["occurred_at"], "origin": ["shop"] * len(rows)}
     write_parquet(folder / "events.parquet", EVENTS.sort(EVENTS.check(pa.table(columns))))
     catalogue = {"item_id": ITEMS, "title": ITEMS, "category_path": ["all"] * 40, "attributes": ["{}"] * 40, "available": [True] * 40}
     write_parquet(folder / "catalogue.parquet", CATALOGUE.check(pa.table(catalogue | {"recommendable": [item != ITEMS[-1] for item in ITEMS]})))

@@ -139,7 +139,7 @@ def test_latency_counts_from_the_schedule() -> None:
 
 
 def test_replayed_days_are_received_when_they_happened_so_that_the_gate_calls_none_of_it_late() -> None:
-    trips = list(raw_trips("seeded_shop", datetime(2017, 10, 1, tzinfo=UTC), datetime(2017, 10, 4, tzinfo=UTC)))
+    trips = list(raw_trips("simulator:users=200", datetime(2021, 3, 1, tzinfo=UTC), datetime(2021, 3, 4, tzinfo=UTC)))
     rows = []
     for trip in trips:
         body = {"events": json.loads(json.dumps(trip.events)), "at": trip.until.isoformat()}

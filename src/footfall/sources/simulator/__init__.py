@@ -1,4 +1,4 @@
-"""The source `simulator`: a seeded shop with known truth, for closed-loop tests and for load. Nothing in it was observed.
+"""The source `simulator`: a shop made from a seed, with known truth, for closed-loop tests and for load. Nothing in it was observed.
 
     open_source("simulator:users=20000,seed=3,drift=taste_shift@2021-05-01", key)
 

@@ -81,7 +81,7 @@ def test_goods_sold_by_volume_are_not_recommendable(source: Source) -> None:
 
 
 def test_an_unknown_source_is_named() -> None:
-    with pytest.raises(SourceError, match="complete_journey, seeded_shop"):
+    with pytest.raises(SourceError, match="complete_journey, simulator"):
         open_source("corner_shop", DEMO_KEY)
 
 
