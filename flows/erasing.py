@@ -176,7 +176,8 @@ def clean_files(paths: Paths, engine: Engine) -> None:
             certificates.note(engine, one, counts, releases=certificates.trained_on(paths.root, in_stores))
         for clean in PLACES.values():
             clean(paths, erased)
-        shutil.rmtree(paths.spill, ignore_errors=True)  # what a killed stage left there
+        for left in (paths.spill, paths.training):  # what a killed stage left there
+            shutil.rmtree(left, ignore_errors=True)
         if stores is not None:
             _drop_objects(paths.root, stores, in_stores, renew=bool(in_files[RAW]) or any(found.objects for found in in_stores))
     for one in opened:

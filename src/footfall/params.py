@@ -70,6 +70,9 @@ class Train:
     warmup_share: float
     basket_power: float
     repeat_pace: float
+    spectral_start: bool
+    average: float
+    patience: int
 
 
 @dataclass(frozen=True)

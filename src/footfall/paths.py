@@ -166,6 +166,11 @@ class Paths:
         return self.state / "spill"
 
     @property
+    def training(self) -> Path:
+        """The state of a training run that has not ended."""
+        return self.state / "training"
+
+    @property
     def workspace(self) -> Path:
         """Where the demo's workspace lies below a checkout."""
         return self.state / "workspace"

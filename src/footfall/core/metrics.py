@@ -5,21 +5,28 @@ a target outside the vocabulary has index 0: it can never be hit, and it counts 
 Definitions: recall@k = hits / min(k, targets); ndcg@k = discounted hits / the most that min(k, targets) hits
 could give, discount 1 / log2(1 + position);
 reciprocal rank over the first k positions; hit rate@k = share of users with any hit; coverage@k = share of the vocabulary that stands in any slate.
+With one target a user these are the definitions of RecTools (`NDCG(k, divide_by_achievable=True)`) and of RecBole, and a rank is all they need.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from footfall.core.sequences import Int32, Int64
+from footfall.core.sequences import Int32, Int64, Sequences
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+CUTOFFS = (5, 10, 20)
+UNRANKED = 1 << 62
+"""Rank of a target that can never be shown: behind every cut-off."""
+_USERS = 512  # ranked together: a chunk of scores stays in the cache at ten thousand items
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,101 @@ def _best_of_row(row: Floats, k: int) -> Int64:
     if len(ordered) < k:
         ordered = np.concatenate([ordered, np.flatnonzero(row == lowest)[: k - len(ordered)]])
     return ordered
+
+
+def ranks(scores: Floats, targets: Int32 | Int64, seen: Sequences | None = None) -> Int64:
+    """How many columns stand before each user's target: 0 is the best. It counts and never sorts.
+
+    Equal scores are ordered by column, the lower first: a rank is the target's position in the order of `top_k`.
+
+    Args:
+        scores: (U, V), finite or -inf; column j is item_index j + 1. Left as they are.
+        targets: (U,) item_index, one a user; 0 is outside the vocabulary.
+        seen: histories of the same users, whose items are masked: they stand before nothing. Repeats and index 0 do no harm.
+
+    Returns:
+        (U,) ranks among the columns that are not masked; UNRANKED where the target itself is masked or outside the vocabulary.
+
+    Raises:
+        ValueError: a score is NaN, users differ in number, or an item has no column.
+    """
+    users, items = scores.shape
+    if len(targets) != users or (seen is not None and len(seen) != users):
+        raise ValueError(f"scores of {users} users, targets of {len(targets)}, histories of {users if seen is None else len(seen)}")
+    if max(targets.max(initial=0), 0 if seen is None else seen.item_index.max(initial=0)) > items:
+        raise ValueError(f"an item_index is beyond the {items} columns of the scores")
+    if np.isnan(scores.min(initial=np.inf)):
+        raise ValueError("scores hold NaN")
+    columns = targets.astype(np.int64) - 1
+    found = np.full(users, UNRANKED, np.int64)
+    for user in np.flatnonzero(columns >= 0):
+        row, column = scores[user], columns[user]
+        found[user] = np.count_nonzero(row[:column] >= row[column]) + np.count_nonzero(row[column:] > row[column])
+    return found if seen is None else _without_seen(found, scores, columns, seen)
+
+
+def _without_seen(found: Int64, scores: Floats, columns: Int64, seen: Sequences) -> Int64:
+    """Ranks less the masked columns that were counted."""
+    users, items = scores.shape
+    known = seen.item_index > 0
+    owner, column = np.divmod(np.unique(seen.owners[known] * items + seen.item_index[known] - 1), items)
+    own, masked = scores[owner, columns[owner]], scores[owner, column]
+    before = (masked > own) | ((masked == own) & (column < columns[owner]))
+    ranked = np.where(found < UNRANKED, found - np.bincount(owner[before], minlength=users), UNRANKED)
+    ranked[owner[column == columns[owner]]] = UNRANKED
+    return ranked
+
+
+def ranks_by_vectors(users: Floats, items: Floats, targets: Int32 | Int64, seen: Sequences | None = None) -> Int64:
+    """`ranks` where a score is the product of two vectors; a chunk of users at a time, so that (U, V) is never held.
+
+    Args:
+        users: (U, d).
+        items: (V, d); row j is item_index j + 1.
+        targets, seen: as in `ranks`.
+    """
+    found = np.empty(len(users), np.int64)
+    scores = np.empty((min(_USERS, len(users)), len(items)), np.result_type(users, items))
+    for first in range(0, len(users), _USERS):
+        chunk = np.arange(first, min(first + _USERS, len(users)))
+        product = np.matmul(users[chunk], items.T, out=scores[: len(chunk)])
+        found[chunk] = ranks(product, targets[chunk], None if seen is None else seen.take(chunk))
+    return found
+
+
+def at_cutoffs(found: Int64, cutoffs: Sequence[int] = CUTOFFS) -> list[UserMetrics]:
+    """Every user's metrics from the rank of one target, at each cut-off.
+
+    Args:
+        found: (U,) ranks, 0 the best.
+        cutoffs: positions that are looked at.
+    """
+    discounts, reciprocals = 1 / np.log2(found + 2.0), 1 / (found + 1.0)
+    by_cutoff = []
+    for k in cutoffs:
+        hit: Float64 = (found < k).astype(np.float64)
+        by_cutoff.append(UserMetrics(k, hit, hit * discounts, hit * reciprocals, hit))
+    return by_cutoff
+
+
+def slates_at_cutoffs(slates: Int32 | Int64, offsets: Int64, items: Int32, cutoffs: Sequence[int] = CUTOFFS) -> list[UserMetrics]:
+    """`user_metrics` at each cut-off, for any number of targets a user.
+
+    Raises:
+        ValueError: a slate is shorter than the last cut-off, or what `user_metrics` refuses.
+    """
+    if slates.shape[1] < max(cutoffs):
+        raise ValueError(f"slates have {slates.shape[1]} positions, {max(cutoffs)} are asked for")
+    return [user_metrics(slates, offsets, items, k) for k in cutoffs]
+
+
+def mean_figures(by_cutoff: Iterable[UserMetrics]) -> dict[str, float]:
+    """Means over users: recall@k, ndcg@k, mrr@k and hit_rate@k of every cut-off."""
+    return {
+        f"{name}@{found.k}": float(values.mean())
+        for found in by_cutoff
+        for name, values in (("recall", found.recall), ("ndcg", found.ndcg), ("mrr", found.reciprocal_rank), ("hit_rate", found.hit))
+    }
 
 
 def hit_matrix(slates: Int32 | Int64, offsets: Int64, items: Int32) -> Bools:

@@ -1,93 +1,17 @@
-"""Packing: histories of many users as flat tensors with no pad position, for training and for requests alike.
-
-Events of one user that share a time form one *moment* (a basket, a click): the order inside it says nothing, so the model reads it as a set and
-the transformer's positions are moments. Everything that the network would otherwise look up per pair of moments is prepared here once.
-
-Shape suffixes: E events, M moments, U users; of one user: T moments, D distinct items ("candidates": what the user ever touched in this window).
-Flat "pair" arrays hold a T x T square a user, flat "grid" positions a T x D rectangle a user, user after user.
-"""
+"""Packing: who goes into one step together, and how their histories become a `Pack`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from footfall.core.sequences import Int64, Sequences
+from footfall.model.packs import DISTANCE_BUCKETS, GAP_BUCKETS, Pack, Stack
 
 HOUR_US = 3_600_000_000
-DISTANCE_BUCKETS = 64
-GAP_BUCKETS = 64
 _GAP_STEPS = 4  # time-gap buckets per doubling: a week is told from ten days; 64 buckets reach 6 years
-
-
-@dataclass(frozen=True)
-class Slices:
-    """Where one user's parts lie in a `Pack`."""
-
-    rows: slice
-    pairs: slice
-    candidates: slice
-    grid: slice
-    targets: slice
-    moments: int
-    distinct: int
-
-
-@dataclass(frozen=True)
-class Pack:
-    """Some users, packed back to back without padding.
-
-    Attributes:
-        item_index, event_type, moment: (E,) item, kind and packed row (moment) of each event.
-        share: (E,) one over the events in its moment, so that a sum over a moment is a mean.
-        gap_before: (M,) time-gap bucket since the user's previous moment.
-        distance, gap: (sum T*T,) buckets of the relation "row moment looks at column moment"; distance 0 means "the future: must not look".
-        candidates: (sum D,) item_index of each user's distinct items, ascending.
-        event_cell: (E',) grid position (moment, candidate) of the events with an item; `cell_type` (E',) their event type.
-        target_cell: (L,) grid position (moment, candidate) of what comes next; `target_weight` (L,) sums to 1 over a moment's targets.
-        moment_weight: (M,) what a moment's prediction counts in the loss; 0 without targets.
-        users: where each user's parts lie.
-    """
-
-    item_index: Tensor
-    event_type: Tensor
-    moment: Tensor
-    share: Tensor
-    gap_before: Tensor
-    distance: Tensor
-    gap: Tensor
-    candidates: Tensor
-    event_cell: Tensor
-    cell_type: Tensor
-    target_cell: Tensor
-    target_weight: Tensor
-    moment_weight: Tensor
-    users: tuple[Slices, ...]
-
-    @property
-    def events(self) -> int:
-        """Events in the pack."""
-        return len(self.item_index)
-
-    @property
-    def targets(self) -> int:
-        """Targets in the pack."""
-        return len(self.target_cell)
-
-    def targets_by_user(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each user's targets: cells within the user's own grid, and their weights."""
-        for u in self.users:
-            yield self.target_cell[u.targets] - u.grid.start, self.target_weight[u.targets]
-
-    def to(self, device: torch.device) -> Pack:
-        """The same pack on `device`."""
-        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "users"}
-        return replace(self, **{name: part.to(device) for name, part in parts.items()})
 
 
 def chop(sequences: Sequences, events: int) -> Sequences:
@@ -132,67 +56,99 @@ def pack(sequences: Sequences, target_type: int | None = None, basket_power: flo
         basket_power: a moment weighs its number of targets to this power.
     """
     owner = sequences.owners
-    starts = np.ones(len(owner), dtype=bool)
-    starts[1:] = (np.diff(sequences.occurred_at) != 0) | (np.diff(owner) != 0)
+    order = np.argsort(np.bincount(owner[_starts(sequences, owner)], minlength=len(sequences)), kind="stable")
+    sequences = sequences.take(order)
+    owner = sequences.owners
+    starts = _starts(sequences, owner)
     row = np.cumsum(starts) - 1  # (E,) packed moment of each event
     moment_owner, moment_time = owner[starts], sequences.occurred_at[starts]
-    moments = np.bincount(moment_owner, minlength=len(sequences))  # T of each user
-    first_row = np.cumsum(moments) - moments
-
-    gap_before = np.diff(moment_time, prepend=moment_time[:1])
-    gap_before[first_row] = 0
-    distance, gap = _relations(moment_time, moments, first_row)
 
     item = sequences.item_index.astype(np.int64)
     known = item > 0
     width = int(item.max(initial=0)) + 1
-    keys, candidate = np.unique(owner[known] * width + item[known], return_inverse=True)
-    distinct = np.bincount(keys // width, minlength=len(sequences))  # D of each user
-    first_candidate = np.cumsum(distinct) - distinct
-    first_cell = np.cumsum(moments * distinct) - moments * distinct
-    event_cell = _cells(owner[known], row[known], candidate, first_row, first_candidate, first_cell, distinct)
+    keys, candidate = np.unique(owner[known] * width + item[known], return_inverse=True)  # (user, item), ascending
+    distinct = np.bincount(keys // width, minlength=len(sequences))
+    places = _Places(np.bincount(moment_owner, minlength=len(sequences)), distinct)
 
-    target_row, target_candidate = _targets(row[known], candidate, sequences.event_type[known] == target_type, moment_owner)
-    target_owner = moment_owner[target_row]
-    target_cell = _cells(target_owner, target_row, target_candidate, first_row, first_candidate, first_cell, distinct)
+    gap_before = np.diff(moment_time, prepend=moment_time[:1])
+    gap_before[places.first_row] = 0
+    distance, gap = _relations(moment_time, places.stacks)
+    candidates = np.zeros(places.stacks[-1].candidates.stop, np.int64)
+    candidates[places.candidate(keys // width, np.arange(len(keys)))] = keys % width
+
+    target_row, target_key = _targets(row[known], candidate, sequences.event_type[known] == target_type, moment_owner)
     target_count = np.bincount(target_row, minlength=len(moment_time))
+    weight = np.where(target_count > 0, np.maximum(target_count, 1.0) ** basket_power, 0.0)
+    arrays = {
+        "order": order,
+        "item_index": item,
+        "event_type": sequences.event_type.astype(np.int64),
+        "moment": row,
+        "share": (1.0 / np.bincount(row))[row].astype(np.float32),
+        "gap_before": gap_bucket(gap_before),
+        "distance": distance,
+        "gap": gap,
+        "candidates": candidates,
+        "event_cell": places.cell(owner[known], row[known], candidate),
+        "cell_type": sequences.event_type[known].astype(np.int64),
+        "target_row": target_row,
+        "target_item": keys[target_key] % width,
+        "target_cell": places.cell(moment_owner[target_row], target_row, target_key),
+        "target_weight": (1.0 / np.maximum(target_count, 1))[target_row].astype(np.float32),
+        "moment_weight": weight.astype(np.float32),
+    }
+    return Pack(**{name: torch.from_numpy(array) for name, array in arrays.items()}, stacks=places.stacks)
 
-    return Pack(
-        item_index=torch.from_numpy(item),
-        event_type=torch.from_numpy(sequences.event_type.astype(np.int64)),
-        moment=torch.from_numpy(row),
-        share=torch.from_numpy((1.0 / np.bincount(row))[row].astype(np.float32)),
-        gap_before=torch.from_numpy(gap_bucket(gap_before)),
-        distance=torch.from_numpy(distance),
-        gap=torch.from_numpy(gap),
-        candidates=torch.from_numpy(keys % width),
-        event_cell=torch.from_numpy(event_cell),
-        cell_type=torch.from_numpy(sequences.event_type[known].astype(np.int64)),
-        target_cell=torch.from_numpy(target_cell),
-        target_weight=torch.from_numpy((1.0 / np.maximum(target_count, 1))[target_row].astype(np.float32)),
-        moment_weight=torch.from_numpy(np.where(target_count > 0, np.maximum(target_count, 1.0) ** basket_power, 0.0).astype(np.float32)),
-        users=tuple(_slices(moments, distinct, np.bincount(target_owner, minlength=len(sequences)))),
-    )
+
+class _Places:
+    """Where everything of each user stands, from (U,) moments (ascending) and distinct items."""
+
+    def __init__(self, moments: Int64, distinct: Int64) -> None:
+        lengths, first_user, users = np.unique(moments, return_index=True, return_counts=True)
+        widest = np.maximum(np.maximum.reduceat(distinct, first_user), 1)
+        sizes = np.stack([users * lengths, users * lengths**2, users * widest, users * lengths * widest])
+        starts = np.cumsum(sizes, axis=1) - sizes
+        columns = zip(users.tolist(), lengths.tolist(), widest.tolist(), *starts.tolist(), strict=True)
+        self.stacks = tuple(Stack(*column) for column in columns)
+        stack = np.repeat(np.arange(len(users)), users)
+        within = np.arange(len(moments)) - first_user[stack]
+        self._widest = widest[stack]
+        self.first_row = starts[0][stack] + within * moments
+        # narrower users stand to the right, so that all candidates of a user are in ascending order
+        shift = self._widest - distinct - (np.cumsum(distinct) - distinct)
+        self._candidate = starts[2][stack] + within * self._widest + shift
+        self._cell = starts[3][stack] + within * moments * self._widest + shift
+
+    def candidate(self, user: Int64, key: Int64) -> Int64:
+        """Flat position among the candidates of (user, item) keys, numbered over all users."""
+        return np.asarray(self._candidate[user] + key)
+
+    def cell(self, user: Int64, row: Int64, key: Int64) -> Int64:
+        """Flat grid position of a packed row and a key."""
+        return np.asarray(self._cell[user] + (row - self.first_row[user]) * self._widest[user] + key)
 
 
-def _relations(moment_time: Int64, moments: Int64, first_row: Int64) -> tuple[Int64, Int64]:
+def _starts(sequences: Sequences, owner: Int64) -> np.ndarray:
+    """(E,) whether an event begins a moment."""
+    starts = np.ones(len(owner), dtype=bool)
+    starts[1:] = (np.diff(sequences.occurred_at) != 0) | (np.diff(owner) != 0)
+    return starts
+
+
+def _relations(moment_time: Int64, stacks: tuple[Stack, ...]) -> tuple[Int64, Int64]:
     """Distance and gap buckets of each user's T x T square, flat."""
     distances, gaps = [], []
-    for first, count in zip(first_row.tolist(), moments.tolist(), strict=True):
-        steps, times = np.arange(count), moment_time[first : first + count]
-        distances.append(np.clip(steps[:, None] - steps[None, :] + 1, 0, DISTANCE_BUCKETS - 1).ravel())
-        gaps.append(gap_bucket(times[:, None] - times[None, :]).ravel())
+    for stack in stacks:
+        steps, times = np.arange(stack.moments), moment_time[stack.rows].reshape(stack.users, stack.moments)
+        distance = np.clip(steps[:, None] - steps[None, :] + 1, 0, DISTANCE_BUCKETS - 1)
+        distances.append(np.broadcast_to(distance, (stack.users, *distance.shape)).ravel())
+        gaps.append(gap_bucket(times[:, :, None] - times[:, None, :]).ravel())
     return np.concatenate(distances), np.concatenate(gaps)
 
 
-def _cells(owner: Int64, row: Int64, candidate: Int64, first_row: Int64, first_candidate: Int64, first_cell: Int64, distinct: Int64) -> Int64:
-    """Flat grid positions of (moment, candidate) pairs; `row` and `candidate` are packed positions."""
-    return np.asarray(first_cell[owner] + (row - first_row[owner]) * distinct[owner] + candidate - first_candidate[owner])
-
-
-def _targets(row: Int64, candidate: Int64, wanted: np.ndarray, moment_owner: Int64) -> tuple[Int64, Int64]:
-    """(row, candidate) of every target: for each moment the distinct items of its user's next moment that holds a wanted event."""
-    pairs = np.unique(np.stack([row[wanted], candidate[wanted]]), axis=1)
+def _targets(row: Int64, key: Int64, wanted: np.ndarray, moment_owner: Int64) -> tuple[Int64, Int64]:
+    """(row, key) of every target: for each moment the distinct items of its user's next moment that holds a wanted event."""
+    pairs = np.unique(np.stack([row[wanted], key[wanted]]), axis=1)
     labelled = np.unique(pairs[0])  # rows that are somebody's target moment
     after = np.searchsorted(labelled, np.arange(len(moment_owner)), side="right")
     rows = np.flatnonzero(after < len(labelled))
@@ -203,10 +159,3 @@ def _targets(row: Int64, candidate: Int64, wanted: np.ndarray, moment_owner: Int
     counts = end - begin
     index = np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
     return np.repeat(rows, counts), pairs[1][index]
-
-
-def _slices(moments: Int64, distinct: Int64, targets: Int64) -> Iterator[Slices]:
-    starts = [np.cumsum([0, *sizes]).tolist() for sizes in (moments, moments * moments, distinct, moments * distinct, targets)]
-    for user, (t, d) in enumerate(zip(moments.tolist(), distinct.tolist(), strict=True)):
-        rows, pairs, candidates, grid, wanted = (slice(start[user], start[user + 1]) for start in starts)
-        yield Slices(rows, pairs, candidates, grid, wanted, t, d)

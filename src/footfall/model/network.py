@@ -1,6 +1,6 @@
 """The sequence model: a causal transformer over a user's moments, with a repeat head that remembers what was bought, how often and how long ago.
 
-Reads packed users (`batches.Pack`), so no pad position is ever computed. Knows nothing of files, losses or training.
+Reads packed users (`packs.Pack`), so no pad position is ever computed. Knows nothing of files, losses or training.
 Design: pre-norm blocks with sigmoid-gated residuals and SwiGLU (LiGR, as in eSASRec), no absolute position but a learnt bias over distance and
 time gap (as in HSTU), item table tied to the scorer. The repeat head follows the finding that personal frequency is most of next-basket quality.
 """
@@ -8,13 +8,14 @@ time gap (as in HSTU), item table tied to the scorer. The repeat head follows th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from footfall.model.batches import DISTANCE_BUCKETS, GAP_BUCKETS, Pack
+from footfall.model.packs import DISTANCE_BUCKETS, GAP_BUCKETS, Pack, Stack
 
 REPEAT = ("repeat_", "distance.", "gap.")
 """How the names of the repeat head's weights and of the tables over time begin."""
@@ -67,12 +68,14 @@ class Block(nn.Module):
         self.feed_out = nn.Linear(hidden, dim, bias=False)
         self.gate_feed = nn.Linear(dim, dim)
 
-    def forward(self, x_MD: Tensor, bias: list[Tensor], moments: list[int]) -> Tensor:
-        """(M, dim) -> (M, dim); `moments` holds T of each user, `bias` a (1, H, T, T) tensor each, -inf where a moment must not look."""
-        qkv = self.qkv(self.norm_attention(x_MD)).view(len(x_MD), 3, 1, self.heads, -1).permute(1, 2, 3, 0, 4)  # (3, 1, H, M, dim / H)
-        users = zip(qkv.split(moments, dim=3), bias, strict=True)
-        seen = [F.scaled_dot_product_attention(part[0], part[1], part[2], attn_mask=square) for part, square in users]
-        attended = self.out(torch.cat(seen, dim=2)[0].transpose(0, 1).reshape(x_MD.shape))
+    def forward(self, x_MD: Tensor, bias: list[Tensor], stacks: Sequence[Stack]) -> Tensor:
+        """(M, dim) -> (M, dim); `bias` holds a (B, H, T, T) tensor a stack, -inf where a moment must not look."""
+        qkv = self.qkv(self.norm_attention(x_MD)).split([stack.users * stack.moments for stack in stacks])
+        seen = []
+        for part, stack, square in zip(qkv, stacks, bias, strict=True):
+            q, k, v = part.view(stack.users, stack.moments, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, dim / H) each
+            seen.append(F.scaled_dot_product_attention(q, k, v, attn_mask=square).transpose(1, 2).reshape(-1, x_MD.shape[1]))
+        attended = self.out(torch.cat(seen))
         x_MD = x_MD + torch.sigmoid(self.gate_attention(x_MD)) * F.dropout(attended, self.dropout, self.training)
         left, right = self.feed_in(self.norm_feed(x_MD)).chunk(2, dim=-1)
         fed = self.feed_out(F.silu(left) * right)
@@ -109,32 +112,41 @@ class SequenceNetwork(nn.Module):
         self.repeat_item = nn.Embedding(shape.items + 1, channels)
 
     def forward(self, pack: Pack, newest: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """States (M, dim) and each user's repeat bonus (T, D); with `newest` only each user's last moment: (U, dim) and (1, D)."""
+        """States (M, dim) and each stack's repeat bonus (B, T, D); with `newest` only each user's last moment: (U, dim) and (B, 1, D).
+
+        Users stand in the pack's order.
+        """
         heads = self.shape.heads
-        moments = [u.moments for u in pack.users]
         x_ED = (self.item(pack.item_index) + self.event_type(pack.event_type)) * pack.share[:, None]
         x_MD = torch.zeros(len(pack.gap_before), self.shape.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
         x_MD = F.dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
-        squares = self._relations(pack.distance, pack.gap, slice(heads if newest else None), moments, moments)
-        bias = [square[None, :heads].contiguous() for square in squares]
+        told = self._relations(pack, slice(heads if newest else None), newest=False)
+        bias = [square[:, :heads] for square in told]
         for layer in self.layers:
-            x_MD = layer(x_MD, bias, moments)
+            x_MD = layer(x_MD, bias, pack.stacks)
         states = self.norm(x_MD)
-        decays = [square[heads:] for square in squares]
+        decays = [square[:, heads:] for square in told]
         if newest:  # only the last row of each user's square looks back
-            states = states[torch.tensor([u.rows.stop - 1 for u in pack.users], device=states.device)]
-            distance, gap = (torch.cat([pairs[u.pairs.stop - u.moments : u.pairs.stop] for u in pack.users]) for pairs in (pack.distance, pack.gap))
-            decays = self._relations(distance, gap, slice(heads, None), [1] * len(moments), moments)
-        kernels = [decay.exp() for decay in decays]
-        return states, self._repeat(pack, states, kernels)
+            states = states[pack.last_rows]
+            decays = self._relations(pack, slice(heads, None), newest=True)
+        return states, self._repeat(pack, states, [decay.exp() for decay in decays])
 
-    def _relations(self, distance: Tensor, gap: Tensor, columns: slice, rows: list[int], moments: list[int]) -> list[Tensor]:
-        """(C, R, T) of each user: what some columns of the tables over time say of R rows looking at T moments; -inf where they must not."""
+    def _relations(self, pack: Pack, columns: slice, *, newest: bool) -> list[Tensor]:
+        """(B, C, R, T) a stack: what some columns of the tables over time say of R rows looking at T moments; -inf where they must not.
+
+        R is T, or 1 with `newest`.
+        """
+        distance, gap = pack.distance, pack.gap
+        sizes = [stack.users * stack.moments**2 for stack in pack.stacks]
+        rows = [1 if newest else stack.moments for stack in pack.stacks]
+        if newest:
+            distance, gap = distance[pack.last_pairs], gap[pack.last_pairs]
+            sizes = [stack.users * stack.moments for stack in pack.stacks]
         told = F.embedding(distance, self.distance.weight[:, columns]) + F.embedding(gap, self.gap.weight[:, columns])
         told = told.float().masked_fill(distance[:, None] == 0, -torch.inf)
-        # `split`, not slices: the gradient of a slice is a full-sized tensor of zeros, one a user.
-        parts = told.split([r * t for r, t in zip(rows, moments, strict=True)])
-        return [part.view(r, t, -1).permute(2, 0, 1) for part, r, t in zip(parts, rows, moments, strict=True)]
+        # `split`, not slices: the gradient of a slice is a full-sized tensor of zeros, one a stack.
+        parts = zip(told.split(sizes), pack.stacks, rows, strict=True)
+        return [part.view(stack.users, r, stack.moments, -1).permute(0, 3, 1, 2) for part, stack, r in parts]
 
     def _repeat(self, pack: Pack, states: Tensor, kernels: list[Tensor]) -> list[Tensor]:
         """Each user's bonus, log(1 + sum over channels of weight * decayed count): the softmax then mixes taste with a share for each repeat.
@@ -142,27 +154,32 @@ class SequenceNetwork(nn.Module):
         A weight is the product of the channel's, the state's and the item's. An item starts at one over its popularity, so that at first
         exp(bias + bonus) = popularity + decayed count / 100: personal frequency, with popularity for the rest.
         """
-        cells = pack.users[-1].grid.stop
-        counts = torch.zeros(cells, device=states.device).index_add(0, pack.event_cell, self.repeat_type[pack.cell_type]).relu()
-        by_user = zip(
-            pack.users,
+        rows = [kernel.shape[2] for kernel in kernels]
+        counts = torch.zeros(pack.cells, device=states.device).index_add(0, pack.event_cell, self.repeat_type[pack.cell_type]).relu()
+        weights = (self.repeat_state(states) + self.repeat_weight).float().exp()
+        by_stack = zip(
+            pack.stacks,
             kernels,
-            counts.split([u.moments * u.distinct for u in pack.users]),
-            (self.repeat_state(states) + self.repeat_weight).float().exp().split([kernel.shape[1] for kernel in kernels]),
-            self.repeat_item(pack.candidates).exp().split([u.distinct for u in pack.users]),
+            counts.split([stack.users * stack.moments * stack.distinct for stack in pack.stacks]),
+            weights.split([stack.users * r for stack, r in zip(pack.stacks, rows, strict=True)]),
+            self.repeat_item(pack.candidates).exp().split([stack.users * stack.distinct for stack in pack.stacks]),
             strict=True,
         )
         bonuses = []
-        for u, kernel, count, by_state, by_item in by_user:
-            decayed = kernel @ count.view(u.moments, u.distinct)  # (K, T, D)
-            mixed = (decayed * by_state.T[:, :, None] * by_item.T[:, None, :]).sum(0)
-            bonuses.append(torch.log1p(mixed))
+        for stack, kernel, count, of_state, of_item in by_stack:
+            decayed = kernel @ count.view(stack.users, 1, stack.moments, stack.distinct)  # (B, K, R, D)
+            by_state = of_state.view(stack.users, kernel.shape[2], -1).transpose(1, 2)[..., None]  # (B, K, R, 1)
+            by_item = of_item.view(stack.users, stack.distinct, -1).transpose(1, 2)[:, :, None]  # (B, K, 1, D)
+            bonuses.append(torch.log1p((decayed * by_state * by_item).sum(1)))
         return bonuses
 
     def scores(self, pack: Pack) -> Tensor:
-        """(U, items) logits of each user's next items; column j is item_index j + 1."""
+        """(U, items) logits of each given user's next items; column j is item_index j + 1."""
         states, bonuses = self(pack, newest=True)
         logits: Tensor = states @ self.item.weight.T + self.item_bias
-        for row, (u, bonus) in enumerate(zip(pack.users, bonuses, strict=True)):
-            logits[row].index_add_(0, pack.candidates[u.candidates], bonus[0])
-        return logits[:, 1:]
+        items = [pack.candidates[stack.candidates].view(stack.users, -1) for stack in pack.stacks]
+        for rows, place, bonus in zip(logits.split([stack.users for stack in pack.stacks]), items, bonuses, strict=True):
+            rows.scatter_add_(1, place, bonus[:, 0])
+        given = torch.empty_like(logits)
+        given[pack.order] = logits
+        return given[:, 1:]

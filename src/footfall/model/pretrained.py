@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from footfall.model.batches import GAP_BUCKETS
 from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
+from footfall.model.packs import GAP_BUCKETS
 
 _DEFAULT = Shape()
 
@@ -80,9 +80,14 @@ class SequenceModel(SequenceNetwork, PreTrainedModel):
             with torch.no_grad():
                 self.gap.weight[:, self.shape.heads :] = -math.log(2.0) * days[:, None] / half_lives
 
-    def start_from(self, counts: Tensor) -> None:
-        """Begin with popularity, each item's share of `counts` (items + 1,), and with repeats that do not depend on it; see `_repeat`."""
+    def start_from(self, counts: Tensor, vectors: Tensor | None = None) -> None:
+        """Begin with popularity, each item's share of `counts` (items + 1,), and with repeats that do not depend on it; see `_repeat`.
+
+        Item vectors begin at `vectors` (items + 1, dim), where there are any.
+        """
         with torch.no_grad():
             popularity = torch.log((counts + 1.0) / (counts.sum() + len(counts)))
             self.item_bias.copy_(popularity)
             self.repeat_item.weight.copy_(-popularity[:, None].expand_as(self.repeat_item.weight))
+            if vectors is not None:
+                self.item.weight.mul_(0.05).add_(vectors)

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 
 from footfall.core.sequences import Int64, Sequences
-from footfall.model.batches import Pack, group, pack
+from footfall.model.batches import group, pack
 from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
+from footfall.model.packs import Pack
 
 Float32 = npt.NDArray[np.float32]
 
@@ -50,6 +51,13 @@ class Scorer:
         model.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()}, assign=True)
         self._model = model.eval()
 
+    @classmethod
+    def of(cls, network: SequenceNetwork) -> Scorer:
+        """A scorer of a network that is there already; it is put into evaluation mode."""
+        made = cls.__new__(cls)
+        made.shape, made._model = network.shape, network.eval()
+        return made
+
     def scores(self, sequences: Sequences) -> Float32:
         """(U, V) logits of what each user buys next; column j is item_index j + 1. An empty history scores zero everywhere.
 
@@ -69,7 +77,7 @@ class Scorer:
         states = np.zeros((len(sequences), self.shape.dim), np.float32)
         with torch.inference_mode():
             for users, packed in self._packs(sequences):
-                states[users] = self._model(packed, newest=True)[0].numpy()
+                states[users[packed.order.numpy()]] = self._model(packed, newest=True)[0].numpy()
         return states
 
     def _packs(self, sequences: Sequences) -> Iterator[tuple[Int64, Pack]]:

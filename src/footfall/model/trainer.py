@@ -1,27 +1,27 @@
-"""Training: packs of whole histories, resident on the device, one optimiser step each; the same inputs give the same weights, byte for byte, on CPU.
+"""Training: packs of whole histories, one optimiser step each; the same inputs give the same weights, byte for byte, on CPU.
 
-Knows nothing of files, clocks or terminals: the stage hands in what to do with a step and with a finished epoch.
+Knows nothing of files, clocks or terminals: the stage hands in what to do with a step, with a finished epoch, and with a state that may be kept.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from footfall.contracts import EVENT_TYPES, PURCHASE
-from footfall.core.sequences import Sequences
+from footfall.core.sequences import Int64, Sequences
 from footfall.errors import SourceError
-from footfall.model.batches import Pack, chop, group, pack
-from footfall.model.losses import NegativeSampler, softmax_loss
-from footfall.model.network import REPEAT
+from footfall.model.batches import chop, group, pack
+from footfall.model.packs import Pack
 from footfall.model.pretrained import SequenceConfig, SequenceModel
+from footfall.model.repeatable import repeatable
+from footfall.model.spectral import item_vectors
+from footfall.model.training import State, Training
 from footfall.params import Train
 
 TARGET_TYPE = EVENT_TYPES.index(PURCHASE)
@@ -29,8 +29,10 @@ TARGET_TYPE = EVENT_TYPES.index(PURCHASE)
 
 OnStep = Callable[[int, int, float, float], None]
 """(step from 1, steps in all, loss, learning rate)."""
-SaveState = Callable[[SequenceModel], None]
-"""Called after each epoch; the last call has the finished model."""
+OnEpoch = Callable[[SequenceModel], float | None]
+"""Called with the model as it would be kept after each epoch. Where it answers with a figure, the model of the highest one is kept."""
+Keep = Callable[[Callable[[], State]], None]
+"""Called after each step with what makes the state of this moment; whoever wants to go on after a kill asks for it now and then."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,29 @@ class Trained:
         events: training events an epoch; all of them, of all users.
         targets: targets an epoch.
         losses: (steps,) loss of each step.
+        figures: what `on_epoch` answered, an epoch each.
     """
 
     model: SequenceModel
     events: int
     targets: int
     losses: list[float]
+    figures: list[float] = field(default_factory=list)
 
 
 def train(
-    sequences: Sequences, train_end: int, config: SequenceConfig, params: Train, on_step: OnStep | None = None, save_state: SaveState | None = None
+    sequences: Sequences,
+    train_end: int,
+    config: SequenceConfig,
+    params: Train,
+    on_step: OnStep | None = None,
+    on_epoch: OnEpoch | None = None,
+    keep: Keep | None = None,
+    kept: State | None = None,
 ) -> Trained:
     """Train a fresh model on what happened before `train_end` (microseconds); no later event is read, as input or as target.
+
+    With `kept`, the state of a run with the same arguments, it goes on from there: on one machine to the same weights, byte for byte.
 
     Raises:
         SourceError: there is nothing to predict before `train_end`, or an item that the configuration has no room for.
@@ -61,28 +74,31 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with repeatable(params.seed, params.threads, strict=device.type == "cpu"):
         history = chop(sequences.before(train_end), config.max_events)
-        packs = make_packs(history, params)
-        if not sum(p.targets for p in packs):
-            raise SourceError(
-                "nothing to learn from", where="sequences", expected="a user with two purchases before the cut", found=f"{len(history)} users"
-            )
-        if int(history.item_index.max()) > config.items:
-            raise SourceError(
-                "item outside the vocabulary", where="sequences", expected=f"at most {config.items}", found=int(history.item_index.max())
-            )
+        _check(history, config)
         counts = torch.from_numpy(np.bincount(history.item_index, minlength=config.items + 1))
         model = SequenceModel(config)
-        model.start_from(counts)
+        model.start_from(counts, item_vectors(history, config.items, config.dim, params.seed) if params.spectral_start else None)
         nn.Module.to(model, device)  # transformers' own `to` is untyped
-        model.train()
-        losses = _run([p.to(device) for p in packs], model, counts, params, on_step, save_state)
-    return Trained(model.cpu().eval(), len(history.item_index), sum(p.targets for p in packs), losses)
+        course = _Course(Training(model, counts, params))
+        if kept is not None:
+            course.resume(kept)
+        return _run(history, course, params, on_step, on_epoch, keep)
 
 
-def make_packs(history: Sequences, params: Train) -> list[Pack]:
-    """All of `history`, its users shuffled once and grouped to the token budget."""
-    order = np.random.default_rng(params.seed).permutation(len(history))
-    return [pack(history.take(users), TARGET_TYPE, params.basket_power) for users in group(history.lengths, params.tokens_per_step, order)]
+def _check(history: Sequences, config: SequenceConfig) -> None:
+    if int(history.item_index.max(initial=0)) > config.items:
+        raise SourceError("item outside the vocabulary", where="sequences", expected=f"at most {config.items}", found=int(history.item_index.max()))
+
+
+def make_packs(history: Sequences, params: Train, epoch: int = 0) -> Iterator[Pack]:
+    """All of `history`, its users shuffled anew each epoch and grouped to the token budget."""
+    for users in _groups(history, params, epoch):
+        yield pack(history.take(users), TARGET_TYPE, params.basket_power)
+
+
+def _groups(history: Sequences, params: Train, epoch: int) -> list[Int64]:
+    order = np.random.default_rng([params.seed, epoch]).permutation(len(history))
+    return list(group(history.lengths, params.tokens_per_step, order))
 
 
 def rate_at(step: int, steps: int, params: Train) -> float:
@@ -91,68 +107,71 @@ def rate_at(step: int, steps: int, params: Train) -> float:
     return params.learning_rate * min((step + 1) / warm_up, 1.0 - step / steps)
 
 
-def _run(packs: list[Pack], model: SequenceModel, counts: Tensor, params: Train, on_step: OnStep | None, save_state: SaveState | None) -> list[float]:
-    """All epochs; returns the loss of each step."""
-    sampler = NegativeSampler(counts, params.negatives, torch.Generator().manual_seed(params.seed)) if params.negatives else None
-    optimiser = torch.optim.AdamW(_weight_groups(model, params), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
-    shuffle = np.random.default_rng(params.seed + 1)
-    device = model.item_bias.device
-    losses: list[float] = []
-    steps = params.epochs * len(packs)
-    for _ in range(params.epochs):
-        for index in shuffle.permutation(len(packs)).tolist():
-            rate = rate_at(len(losses), steps, params)
-            for weights in optimiser.param_groups:
-                weights["lr"] = rate * weights["pace"]
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                states, bonuses = model(packs[index])
-            drawn = sampler.draw(device) if sampler else None
-            loss = softmax_loss(states.float(), model.item.weight, model.item_bias, [b.float() for b in bonuses], packs[index], drawn)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.append(float(loss.detach()))
+class _Course:
+    """How far a run is: its training, the losses of its steps, the figures of its epochs and the best weights so far."""
+
+    def __init__(self, training: Training) -> None:
+        """At the beginning."""
+        self.training = training
+        self.losses: list[float] = []
+        self.figures: list[float] = []
+        self.epochs = 0
+        self.best: dict[str, Tensor] = {}
+
+    def end_epoch(self, on_epoch: OnEpoch | None) -> None:
+        """Ask for the epoch's figure, and keep its weights where there is none or no better one."""
+        with self.training.averaged() as model:
+            figure = None if on_epoch is None else on_epoch(model)
+            if figure is not None:
+                self.figures.append(figure)
+            if figure is None or figure == max(self.figures):
+                self.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        self.epochs += 1
+
+    def is_stale(self, patience: int) -> bool:
+        """Whether so many epochs have brought nothing better."""
+        return bool(patience and self.figures and len(self.figures) - 1 - self.figures.index(max(self.figures)) >= patience)
+
+    def state(self) -> State:
+        """All of it."""
+        numbers = {"losses": torch.tensor(self.losses, dtype=torch.float64), "figures": torch.tensor(self.figures, dtype=torch.float64)}
+        return self.training.state() | numbers | {"epochs": torch.tensor(self.epochs)} | {f"best.{name}": one for name, one in self.best.items()}
+
+    def resume(self, state: State) -> None:
+        """Go on from a `state`."""
+        self.training.resume(state)
+        self.losses, self.figures, self.epochs = state["losses"].tolist(), state["figures"].tolist(), int(state["epochs"])
+        self.best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
+
+
+def _run(history: Sequences, course: _Course, params: Train, on_step: OnStep | None, on_epoch: OnEpoch | None, keep: Keep | None) -> Trained:
+    """All epochs that are left, or until `patience` of them have brought nothing."""
+    training, device = course.training, course.training.model.item_bias.device
+    plan = [_groups(history, params, epoch) for epoch in range(params.epochs)]
+    steps = sum(map(len, plan))
+    targets = _targets(history)
+    if not targets:
+        raise SourceError(
+            "nothing to learn from", where="sequences", expected="a user with two purchases before the cut", found=f"{len(history)} users"
+        )
+    for epoch in range(course.epochs, params.epochs):
+        done = len(course.losses) - sum(map(len, plan[:epoch]))
+        for users in plan[epoch][done:]:
+            rate = rate_at(len(course.losses), steps, params)
+            packed = pack(history.take(users), TARGET_TYPE, params.basket_power)
+            course.losses.append(training.step(packed.to(device), rate))
             if on_step is not None:
-                on_step(len(losses), steps, losses[-1], rate)
-        if save_state is not None:
-            save_state(model)
-    return losses
+                on_step(len(course.losses), steps, course.losses[-1], rate)
+            if keep is not None:
+                keep(course.state)
+        course.end_epoch(on_epoch)
+        if course.is_stale(params.patience):
+            break
+    model = training.model.cpu().eval()
+    model.load_state_dict(course.best)
+    return Trained(model, len(history.item_index), targets, course.losses, course.figures)
 
 
-def _weight_groups(model: SequenceModel, params: Train) -> list[dict[str, Any]]:
-    """Decay for the matrices of the linear layers only; a pace of its own for the few weights of the repeat head and its tables over time."""
-    groups: dict[tuple[bool, bool], list[Tensor]] = {}
-    matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
-    for name, weight in model.named_parameters():
-        groups.setdefault((id(weight) in matrices, name.startswith(REPEAT)), []).append(weight)
-    return [
-        {"params": weights, "weight_decay": params.weight_decay * decays, "pace": params.repeat_pace if repeats else 1.0}
-        for (decays, repeats), weights in groups.items()
-    ]
-
-
-@contextmanager
-def repeatable(seed: int, threads: int, *, strict: bool = True) -> Iterator[None]:
-    """Seeded, deterministic torch on `threads` threads; what was set before is set again afterwards.
-
-    Args:
-        strict: refuse operations that have no deterministic form; without it they warn.
-    """
-    deterministic: Any = torch.utils.deterministic
-    before = (
-        torch.get_num_threads(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        deterministic.fill_uninitialized_memory,
-    )
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=not strict)
-    deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of a step
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1], warn_only=before[2])
-        deterministic.fill_uninitialized_memory = before[3]
+def _targets(history: Sequences) -> int:
+    """Targets an epoch."""
+    return sum(pack(history.take(users), TARGET_TYPE).targets for users in group(history.lengths, 65_536, np.arange(len(history))))

@@ -25,6 +25,7 @@ from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.trainer import Trained, train
 from footfall.params import Params, load_params
 from footfall.paths import Paths
+from footfall.stages.checkpoint import EVERY_S, Checkpoint
 from footfall.tables import replacing, write_text
 
 CURVE_STEPS = 100
@@ -76,8 +77,8 @@ class Curves:
             self._live.end()
 
 
-def make_weights(paths: Paths, params: Params) -> None:
-    """Write data/weights and reports/training.json.
+def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S) -> None:
+    """Write data/weights and reports/training.json; a run that was killed goes on where its last state was, to the same bytes.
 
     Raises:
         SourceError: the arrays cannot be read, or hold nothing to learn from.
@@ -100,9 +101,12 @@ def make_weights(paths: Paths, params: Params) -> None:
         progress(step, steps, loss)
         curves(step, steps, loss, rate)
 
-    trained = train(sequences, split.train_end, config, params.train, on_step, lambda model: write_weights(paths.weights, model))
+    checkpoint = Checkpoint(paths, params, keep_every_s)
+    trained = train(sequences, split.train_end, config, params.train, on_step, keep=checkpoint.keep, kept=checkpoint.kept())
+    write_weights(paths.weights, trained.model)
     curves.close()
     write_text(paths.training_report, json.dumps(report(trained, params), indent=1, sort_keys=True) + "\n")
+    checkpoint.clear()
 
 
 def report(trained: Trained, params: Params) -> dict[str, Any]:

@@ -13,7 +13,7 @@ ITEMS = 40
 CONFIG = SequenceConfig(items=ITEMS, dim=16, blocks=2, heads=2, channels=3, dropout=0.1, max_events=50)
 PARAMS = Train(
     seed=7,
-    threads=2,
+    threads=1,
     epochs=2,
     tokens_per_step=300,
     negatives=0,
@@ -22,6 +22,9 @@ PARAMS = Train(
     warmup_share=0.1,
     basket_power=0.6,
     repeat_pace=5.0,
+    spectral_start=False,
+    average=0.0,
+    patience=0,
 )
 
 

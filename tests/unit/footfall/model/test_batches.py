@@ -5,20 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.contracts import EVENT_TYPES
-from footfall.model.batches import Pack, chop, gap_bucket, group, pack
+from footfall.model.batches import chop, gap_bucket, group, pack
+from footfall.model.packs import Pack
 from tests.unit.footfall.model.shop_of_habits import DAY_US, build, habits
 
 SEARCH, VIEW, BUY = (EVENT_TYPES.index(name) for name in ("search", "view", "purchase"))
 
 
 def targets_of(packed: Pack) -> list[dict[int, list[int]]]:
-    """Per user: moment -> the item indices that are its targets."""
-    found: list[dict[int, list[int]]] = []
-    for u, (cells, _) in zip(packed.users, packed.targets_by_user(), strict=True):
-        mine: dict[int, list[int]] = {}
-        for cell in cells.tolist():
-            mine.setdefault(cell // u.distinct, []).append(int(packed.candidates[u.candidates][cell % u.distinct]))
-        found.append(mine)
+    """Per given user: moment -> the item indices that are its targets, read from the grid."""
+    found: list[dict[int, list[int]]] = [{} for _ in range(len(packed.order))]
+    users = iter(packed.order.tolist())
+    for stack in packed.stacks:
+        items = packed.candidates[stack.candidates].view(stack.users, -1)
+        mine = [found[next(users)] for _ in range(stack.users)]
+        for cell in packed.target_cell[(packed.target_cell >= stack.grid.start) & (packed.target_cell < stack.grid.stop)].tolist():
+            user, place = divmod(cell - stack.first_cell, stack.moments * stack.distinct)
+            mine[user].setdefault(place // stack.distinct, []).append(int(items[user, place % stack.distinct]))
     return found
 
 
@@ -28,7 +31,10 @@ def test_the_targets_of_a_moment_are_the_distinct_items_of_the_next_purchase() -
     packed = pack(build(first, second), BUY)
     # Day 2 holds no known item and day 3 only a look: neither is anybody's target, both look forward to day 4.
     assert targets_of(packed) == [{0: [3], 1: [2], 2: [2], 3: [2]}, {}]
-    assert packed.moment_weight.tolist() == [1, 1, 1, 1, 0, 0, 0]
+    assert packed.order.tolist() == [1, 0]  # fewer moments first
+    assert packed.moment_weight.tolist() == [0, 0, 1, 1, 1, 1, 0]
+    assert packed.target_item.tolist() == [3, 2, 2, 2]
+    assert packed.target_row.tolist() == [2, 3, 4, 5]
     assert packed.events == 10
     assert packed.targets == 4
 
@@ -41,7 +47,7 @@ def test_events_of_one_time_are_one_moment_and_are_averaged() -> None:
 
 def test_equal_times_of_two_users_stay_apart() -> None:
     packed = pack(build([(1, BUY, 3)], [(2, BUY, 3)]), BUY)
-    assert [u.moments for u in packed.users] == [1, 1]
+    assert [(stack.users, stack.moments) for stack in packed.stacks] == [(2, 1)]
     assert packed.gap_before.tolist() == [0, 0]
 
 
@@ -57,8 +63,18 @@ def test_no_position_is_padding() -> None:
     sequences = habits()
     packed = pack(sequences, BUY)
     assert len(packed.moment) == len(sequences.item_index)
-    assert len(packed.gap_before) == sum(u.moments for u in packed.users) == int(packed.moment[-1]) + 1
-    assert len(packed.distance) == sum(u.moments**2 for u in packed.users)
+    assert len(packed.gap_before) == sum(stack.users * stack.moments for stack in packed.stacks) == int(packed.moment[-1]) + 1
+    assert len(packed.distance) == sum(stack.users * stack.moments**2 for stack in packed.stacks)
+
+
+def test_users_of_one_length_share_a_rectangle_and_the_narrower_have_no_item_in_front() -> None:
+    packed = pack(build([(7, BUY, 0), (3, BUY, 1)], [(4, BUY, 0)], [(5, BUY, 0), (5, BUY, 9)]))
+    assert packed.order.tolist() == [1, 0, 2]
+    assert [(stack.users, stack.moments, stack.distinct) for stack in packed.stacks] == [(1, 1, 1), (2, 2, 2)]
+    assert packed.candidates.tolist() == [4, 3, 7, 0, 5]
+    assert packed.event_cell.tolist() == [0, 2, 3, 6, 8]
+    assert packed.last_rows.tolist() == [0, 2, 4]
+    assert packed.last_pairs.tolist() == [0, 3, 4, 7, 8]
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=8), st.integers(1, 12))

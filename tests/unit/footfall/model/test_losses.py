@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from footfall.model.batches import Pack, pack
+from footfall.model import losses
+from footfall.model.batches import pack
 from footfall.model.losses import NegativeSampler, softmax_loss
+from footfall.model.packs import Pack
 from tests.unit.footfall.model.shop_of_habits import ITEMS, habits
 
 BUY = 4
@@ -18,39 +22,49 @@ def packed() -> Pack:
 
 @pytest.fixture
 def inputs(packed: Pack) -> list[Tensor]:
-    """States, items, bias and each user's bonus, all wanting gradients."""
+    """States, items, bias and each stack's bonus, all wanting gradients."""
     draw = torch.Generator().manual_seed(3)
-    shapes = [(len(packed.gap_before), 8), (ITEMS + 1, 8), (ITEMS + 1,), *((u.moments, u.distinct) for u in packed.users)]
+    grids = [(stack.users, stack.moments, stack.distinct) for stack in packed.stacks]
+    shapes = [(len(packed.gap_before), 8), (ITEMS + 1, 8), (ITEMS + 1,), *grids]
     return [torch.randn(shape, generator=draw).requires_grad_() for shape in shapes]
 
 
 def plain_loss(packed: Pack, states: Tensor, items: Tensor, bias: Tensor, bonuses: list[Tensor], drawn: tuple[Tensor, Tensor] | None) -> Tensor:
-    """The same by the book: a logit for everything, cross-entropy by autograd."""
+    """The same by the book, a moment at a time: a logit for everything, cross-entropy by autograd."""
     loss = torch.zeros(())
-    for u, bonus, (cells, weights) in zip(packed.users, bonuses, packed.targets_by_user(), strict=True):
-        mine = packed.candidates[u.candidates]
-        logits = (states[u.rows] @ items.T + bias).index_add(1, mine, bonus)
-        allowed = logits[:, 1:]
-        if drawn is not None:
-            negatives, log_expected = drawn
-            keep = ~torch.isin(negatives, mine)
-            allowed = torch.cat([logits[:, mine], logits[:, negatives[keep]] - log_expected[keep]], dim=1)
-        normaliser = torch.logsumexp(allowed, dim=1)
-        for cell, weight in zip(cells.tolist(), weights, strict=True):
-            row, column = divmod(cell, u.distinct)
-            loss = loss + packed.moment_weight[u.rows][row] * weight * (normaliser[row] - logits[row, mine[column]])
+    for stack, bonus in zip(packed.stacks, bonuses, strict=True):
+        for user in range(stack.users):
+            mine = packed.candidates[stack.candidates].view(stack.users, -1)[user]
+            for moment in range(stack.moments):
+                row = stack.first_row + user * stack.moments + moment
+                logits = (items @ states[row] + bias).index_add(0, mine, bonus[user, moment])
+                allowed = logits[1:]
+                if drawn is not None:
+                    negatives, log_expected = drawn
+                    keep = ~torch.isin(negatives, mine)
+                    allowed = torch.cat([logits[mine[mine > 0]], logits[negatives[keep]] - log_expected[keep]])
+                for target in (packed.target_row == row).nonzero()[:, 0].tolist():
+                    part = torch.logsumexp(allowed, dim=0) - logits[packed.target_item[target]]
+                    loss = loss + packed.moment_weight[row] * packed.target_weight[target] * part
     return loss / packed.moment_weight.sum()
 
 
+@pytest.mark.parametrize("rows", [1, 7, 256])
+@pytest.mark.parametrize("scale", [1.0, 12.0])
 @pytest.mark.parametrize("sampled", [False, True])
-def test_loss_and_gradients_are_those_of_plain_cross_entropy(packed: Pack, inputs: list[Tensor], sampled: bool) -> None:
-    drawn = (torch.tensor([1, 5, 5, 30, 17]), torch.tensor([-0.5, 0.2, 0.2, -1.0, 0.0])) if sampled else None
+def test_loss_and_gradients_are_those_of_plain_cross_entropy(
+    packed: Pack, inputs: list[Tensor], sampled: bool, scale: float, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "ROWS", rows)
+    inputs = [(scale * one).detach().double().requires_grad_() for one in inputs]  # the larger ones need their largest taken off first
+    drawn = (torch.tensor([1, 5, 5, 30, 17]), torch.tensor([-0.5, 0.2, 0.2, -1.0, 0.0]).double()) if sampled else None
     states, items, bias, *bonuses = inputs
-    ours = softmax_loss(states, items, bias, bonuses, packed, drawn)
-    theirs = plain_loss(packed, states, items, bias, bonuses, drawn)
+    exact = replace(packed, target_weight=packed.target_weight.double(), moment_weight=packed.moment_weight.double())
+    ours = softmax_loss(states, items, bias, bonuses, exact, drawn)
+    theirs = plain_loss(exact, states, items, bias, bonuses, drawn)
     torch.testing.assert_close(ours, theirs)
     for mine, other in zip(torch.autograd.grad(3 * ours, inputs), torch.autograd.grad(3 * theirs, inputs), strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-9)
 
 
 def test_drawing_every_item_once_is_the_exact_softmax(packed: Pack, inputs: list[Tensor]) -> None:

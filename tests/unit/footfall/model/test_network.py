@@ -46,14 +46,14 @@ def test_what_comes_later_changes_no_earlier_state(model: SequenceModel) -> None
         states, (bonus,) = model(pack(build(past)))
         longer, (longer_bonus,) = model(pack(build([*past, (2, BUY, 12), (7, BUY, 30)])))
     torch.testing.assert_close(longer[:3], states, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(longer_bonus[:3, :3], bonus, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(longer_bonus[:, :3, :3], bonus, rtol=1e-5, atol=1e-5)
 
 
 def test_an_item_has_no_bonus_before_it_is_met(model: SequenceModel) -> None:
     with torch.inference_mode():
         _, (bonus,) = model(pack(build([(1, BUY, 0), (2, BUY, 5)])))
-    assert bonus[0, 1] == 0
-    assert bonus[1, 1] != 0
+    assert bonus[0, 0, 1] == 0
+    assert bonus[0, 1, 1] != 0
 
 
 def test_neighbours_in_a_pack_change_nothing(model: SequenceModel) -> None:

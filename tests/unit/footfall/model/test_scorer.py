@@ -36,10 +36,12 @@ def test_scores_are_those_of_the_forward_that_was_trained(trained: SequenceModel
     with torch.inference_mode():
         states, bonuses = trained(packed)
         logits = states @ trained.item.weight.T + trained.item_bias
-    for row, (u, bonus) in enumerate(zip(packed.users, bonuses, strict=True)):
-        expected = logits[u.rows.stop - 1].clone()
-        expected[packed.candidates[u.candidates]] += bonus[-1]
-        np.testing.assert_allclose(scorer.scores(sequences)[row], expected[1:].numpy(), rtol=1e-5, atol=1e-5)
+    found, row = scorer.scores(sequences), 0
+    for stack, bonus in zip(packed.stacks, bonuses, strict=True):
+        for user, items in enumerate(packed.candidates[stack.candidates].view(stack.users, -1)):
+            expected = logits[stack.first_row + (user + 1) * stack.moments - 1].index_add(0, items, bonus[user, -1])
+            np.testing.assert_allclose(found[packed.order[row]], expected[1:].numpy(), rtol=1e-5, atol=1e-5)
+            row += 1
 
 
 def test_a_batch_scores_as_its_users_do_one_by_one(scorer: Scorer) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ from footfall.core.sequences import Sequences
 from footfall.errors import SourceError
 from footfall.model.batches import chop, pack
 from footfall.model.pretrained import SequenceConfig, SequenceModel
-from footfall.model.trainer import make_packs, rate_at, repeatable, train
+from footfall.model.repeatable import repeatable
+from footfall.model.spectral import item_vectors
+from footfall.model.trainer import make_packs, rate_at, train
+from footfall.model.training import State
 from tests.unit.footfall.model.shop_of_habits import CONFIG, DAY_US, ITEMS, PARAMS, build, habits
 
 CUT = 70 * DAY_US
@@ -61,23 +65,85 @@ def _habits_of(sequences: Sequences, user: int) -> list[int]:
 
 def test_every_event_of_every_user_is_in_one_pack() -> None:
     sequences = habits()
-    packs = make_packs(chop(sequences, CONFIG.max_events), PARAMS)
+    packs = list(make_packs(chop(sequences, CONFIG.max_events), PARAMS))
     assert sum(packed.events for packed in packs) == len(sequences.item_index)
     trained = train(sequences, CUT * 100, CONFIG, PARAMS)
     assert trained.events == len(sequences.item_index)
     assert trained.targets == sum(packed.targets for packed in packs)
-    assert len(trained.losses) == PARAMS.epochs * len(packs)
 
 
 def test_steps_and_epochs_are_told() -> None:
     steps: list[tuple[int, int]] = []
     states: list[bytes] = []
-    trained = train(
-        habits(), CUT, CONFIG, PARAMS, lambda step, total, *_: steps.append((step, total)), lambda model: states.append(weights_of(model))
-    )
+
+    def on_epoch(model: SequenceModel) -> None:
+        assert not model.training
+        states.append(weights_of(model))
+
+    trained = train(habits(), CUT, CONFIG, PARAMS, lambda step, total, *_: steps.append((step, total)), on_epoch)
     assert steps == [(n, len(trained.losses)) for n in range(1, len(trained.losses) + 1)]
     assert len(states) == PARAMS.epochs
     assert states[-1] == weights_of(trained.model)
+
+
+def test_the_model_of_the_best_epoch_is_kept_and_training_stops_when_nothing_better_comes() -> None:
+    seen: list[bytes] = []
+    answers = iter([0.1, 0.3, 0.2, 0.25, 0.9])
+
+    def judge(model: SequenceModel) -> float:
+        seen.append(weights_of(model))
+        return next(answers)
+
+    trained = train(habits(), CUT, CONFIG, dataclasses.replace(PARAMS, epochs=5, patience=2), on_epoch=judge)
+    assert trained.figures == [0.1, 0.3, 0.2, 0.25]
+    assert weights_of(trained.model) == seen[1]
+
+
+@pytest.mark.parametrize(("negatives", "average"), [(0, 0.0), (16, 0.9)])
+@pytest.mark.parametrize("at", [1, 4, 6])
+def test_a_run_that_was_cut_off_ends_with_the_same_bytes(negatives: int, average: float, at: int) -> None:
+    params = dataclasses.replace(PARAMS, negatives=negatives, average=average)
+    kept: dict[str, torch.Tensor] = {}
+    steps = 0
+
+    def keep(state: Callable[[], State]) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == at:
+            kept.update(state())
+
+    def judge(model: SequenceModel) -> float:
+        return -float(model.item.weight.detach().abs().sum())
+
+    whole = train(habits(), CUT, CONFIG, params, on_epoch=judge, keep=keep)
+    torch.rand(7)
+    rest = train(habits(), CUT, CONFIG, params, on_epoch=judge, kept=kept)
+    assert len(whole.losses) > 6
+    assert (rest.losses, rest.figures, rest.targets) == (whole.losses, whole.figures, whole.targets)
+    assert weights_of(rest.model) == weights_of(whole.model)
+
+
+def test_an_average_of_the_weights_is_kept_where_it_is_asked_for() -> None:
+    last = train(habits(), CUT, CONFIG, PARAMS)
+    averaged = train(habits(), CUT, CONFIG, dataclasses.replace(PARAMS, average=0.9))
+    assert averaged.losses == last.losses  # it does not disturb training
+    assert weights_of(averaged.model) != weights_of(last.model)
+
+
+def test_a_spectral_start_puts_items_of_the_same_users_side_by_side() -> None:
+    left, right = [1, 2, 3, 4], [5, 6, 7, 8]
+    users = [
+        [(item, BUY, 7.0 * day) for day, item in enumerate(np.random.default_rng(n).permutation(group)[:3])]
+        for n in range(30)
+        for group in (left, right)
+    ]
+    vectors = item_vectors(build(*users), 10, 4, seed=1)
+    assert vectors.shape == (11, 4)
+    assert not vectors[[0, 9, 10]].any()
+    near = torch.nn.functional.cosine_similarity(vectors[1], vectors[2:5])
+    far = torch.nn.functional.cosine_similarity(vectors[1], vectors[5:9])
+    assert near.min() > far.max() + 0.2
+    assert torch.equal(vectors, item_vectors(build(*users), 10, 4, seed=1))
 
 
 def test_the_rate_warms_up_and_then_falls_to_nothing() -> None:

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import random
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,10 @@ from footfall.model.scorer import Scorer
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.stages import train as stage
+from footfall.stages.checkpoint import Checkpoint
+from tests.trials import Trial
 from tests.unit.footfall.model.shop_of_habits import DAY_US, ITEMS, PARAMS, habits
+from tests.unit.footfall.stages.training_process import params_of
 
 ONLY_THESE = """
 import importlib.abc, importlib.util, sys
@@ -96,6 +103,52 @@ def test_what_the_stage_wrote_opens_both_ways_and_scores_alike(paths: Paths, par
     other = Scorer(model.config.to_dict(), {name: tensor.numpy() for name, tensor in model.state_dict().items()})
     np.testing.assert_array_equal(scorer.scores(habits()), other.scores(habits()))
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
+
+
+@pytest.mark.trial
+def test_a_killed_training_goes_on_to_the_same_bytes(paths: Paths, checkout: Path, trial: Trial) -> None:
+    stage.make_weights(paths, params_of(checkout / "params.yaml"))
+    files = [paths.weights / "model.safetensors", paths.training_report]
+    expected = [path.read_bytes() for path in files]
+    draw, kills, resumed = random.Random(20171126), trial.count(small=3, stated=20), 0
+    command = [sys.executable, "-m", "tests.unit.footfall.stages.training_process", str(paths.root), str(checkout / "params.yaml")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(checkout / "src"), str(checkout)])}
+    while kills:
+        for path in files:
+            path.unlink(missing_ok=True)
+        while not files[1].exists():
+            with subprocess.Popen(command, env=environment, cwd=checkout, stderr=subprocess.DEVNULL) as process:
+                state = _wait(lambda: bool(list(paths.training.glob("[!.]*"))) or process.poll() is not None)
+                if state and kills and process.poll() is None:
+                    time.sleep(draw.uniform(0.0, 0.6))
+                    process.kill()
+                    kills -= 1
+                    resumed += bool(list(paths.training.glob("[!.]*")))
+        assert [path.read_bytes() for path in files] == expected
+    assert resumed
+    assert not list(paths.training.glob("*"))
+    trial.note(resumed_after_kill=resumed, other_bytes=0)
+
+
+def _wait(until: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 120
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return True
+
+
+def test_a_state_of_another_run_is_not_taken_up(paths: Paths, params: Params) -> None:
+    mine = Checkpoint(paths, params, every_s=0.0)
+    mine.keep(lambda: {"losses": torch.ones(1)})
+    assert mine.kept() is not None
+    other = dataclasses.replace(params, train=dataclasses.replace(params.train, seed=8))
+    assert Checkpoint(paths, other).kept() is None
+    (state,) = paths.training.iterdir()
+    state.write_bytes(state.read_bytes()[:-3])
+    assert mine.kept() is None
+    stage.make_weights(paths, params)
+    assert not list(paths.training.iterdir())
 
 
 def test_missing_arrays_are_named(tmp_path: Path, params: Params) -> None:

@@ -1,0 +1,126 @@
+"""One optimiser step after another, and everything that the next one depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from footfall.model.losses import NegativeSampler, softmax_loss
+from footfall.model.network import REPEAT
+from footfall.model.packs import Pack
+from footfall.model.pretrained import SequenceModel
+from footfall.params import Train
+
+State = dict[str, Tensor]
+"""All that a training run needs to go on where it was, by name."""
+
+
+class Training:
+    """A model under way: weights, optimiser and moving average, one step at a time.
+
+    Args:
+        model: on the device that it is trained on.
+        counts: (items + 1,) events of each item, for sampling.
+        params: of stage `train`.
+    """
+
+    def __init__(self, model: SequenceModel, counts: Tensor, params: Train) -> None:
+        self.model = model.train()
+        self._params = params
+        self._device = model.item_bias.device
+        self._sampler = NegativeSampler(counts, params.negatives, torch.Generator().manual_seed(params.seed)) if params.negatives else None
+        self._optimiser = torch.optim.AdamW(_weight_groups(model, params), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
+        self._average = [weight.detach().clone() for weight in model.parameters()] if params.average else []
+        self._steps = 0
+
+    def step(self, packed: Pack, rate: float) -> float:
+        """One optimiser step at this learning rate; returns the loss."""
+        for weights in self._optimiser.param_groups:
+            weights["lr"] = rate * weights["pace"]
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            states, bonuses = self.model(packed)
+        drawn = self._sampler.draw(self._device) if self._sampler else None
+        loss = softmax_loss(states.float(), self.model.item.weight, self.model.item_bias, [b.float() for b in bonuses], packed, drawn)
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
+        self._steps += 1
+        if self._average:  # a short memory at first, so that where it began is forgotten
+            with torch.no_grad():
+                torch._foreach_lerp_(self._average, list(self.model.parameters()), 1 - min(self._params.average, self._steps / (10 + self._steps)))
+        return float(loss.detach())
+
+    @contextmanager
+    def averaged(self) -> Iterator[SequenceModel]:
+        """The model as it would be kept now, in evaluation mode."""
+        weights = list(self.model.parameters())
+        last = [weight.detach().clone() for weight in weights]
+        with torch.no_grad():
+            for weight, kept in zip(weights, self._average or last, strict=True):
+                weight.copy_(kept)
+        try:
+            yield self.model.eval()
+        finally:
+            with torch.no_grad():
+                for weight, kept in zip(weights, last, strict=True):
+                    weight.copy_(kept)
+            self.model.train()
+
+    def state(self) -> State:
+        """Everything that a later step depends on, copied."""
+        found = {f"weight.{n}": weight for n, weight in enumerate(self.model.parameters())}
+        found |= {f"average.{n}": weight for n, weight in enumerate(self._average)}
+        for n, moments in self._optimiser.state_dict()["state"].items():
+            found |= {f"optimiser.{n}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+        found |= {"chance": torch.get_rng_state(), "steps": torch.tensor(self._steps)}
+        if self._sampler:
+            found["sampler"] = self._sampler.generator.get_state()
+        return {name: tensor.detach().cpu().clone() for name, tensor in found.items()}
+
+    def resume(self, state: State) -> None:
+        """Go on from a `state` of a run like this one."""
+        with torch.no_grad():
+            for kind, weights in (("weight", list(self.model.parameters())), ("average", self._average)):
+                for n, weight in enumerate(weights):
+                    weight.copy_(state[f"{kind}.{n}"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            if name.startswith("optimiser."):
+                _, number, what = name.split(".")
+                moments.setdefault(int(number), {})[what] = tensor.to(self._device) if tensor.dim() else tensor
+        self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": moments})
+        self._steps = int(state["steps"])
+        torch.set_rng_state(state["chance"])
+        if self._sampler:
+            self._sampler.generator.set_state(state["sampler"])
+
+
+def to_bytes(state: State) -> bytes:
+    """A state as a safetensors file."""
+    return save(state)
+
+
+def from_bytes(data: bytes) -> State | None:
+    """The state that `to_bytes` wrote; None where the file is not whole."""
+    try:
+        return load(data)
+    except SafetensorError:
+        return None
+
+
+def _weight_groups(model: SequenceModel, params: Train) -> list[dict[str, Any]]:
+    """Decay for the matrices of the linear layers only; a pace of its own for the few weights of the repeat head and its tables over time."""
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    for name, weight in model.named_parameters():
+        groups.setdefault((id(weight) in matrices, name.startswith(REPEAT)), []).append(weight)
+    return [
+        {"params": weights, "weight_decay": params.weight_decay * decays, "pace": params.repeat_pace if repeats else 1.0}
+        for (decays, repeats), weights in groups.items()
+    ]
