@@ -50,6 +50,18 @@ class Shape:
     max_events: int = 1024
 
 
+def dropout(x: Tensor, chance: float, training: bool) -> Tensor:
+    """Torch's dropout; on a CPU, where it draws a number of 32 bits for each element one after the other, with a byte each.
+
+    There the chance is rounded to 1/256, and what stays is scaled by the rounded one.
+    """
+    if not training or not chance or x.is_cuda:
+        return F.dropout(x, chance, training)
+    least = round(256 * chance)
+    draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)[: x.numel()]
+    return x * (draws >= least).view(x.shape).to(x.dtype).mul_(256 / (256 - least))
+
+
 class Block(nn.Module):
     """Attention and SwiGLU, each pre-normed and added through its own sigmoid gate."""
 
@@ -76,10 +88,10 @@ class Block(nn.Module):
             q, k, v = part.view(stack.users, stack.moments, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, dim / H) each
             seen.append(F.scaled_dot_product_attention(q, k, v, attn_mask=square).transpose(1, 2).reshape(-1, x_MD.shape[1]))
         attended = self.out(torch.cat(seen))
-        x_MD = x_MD + torch.sigmoid(self.gate_attention(x_MD)) * F.dropout(attended, self.dropout, self.training)
+        x_MD = x_MD + torch.sigmoid(self.gate_attention(x_MD)) * dropout(attended, self.dropout, self.training)
         left, right = self.feed_in(self.norm_feed(x_MD)).chunk(2, dim=-1)
         fed = self.feed_out(F.silu(left) * right)
-        return x_MD + torch.sigmoid(self.gate_feed(x_MD)) * F.dropout(fed, self.dropout, self.training)
+        return x_MD + torch.sigmoid(self.gate_feed(x_MD)) * dropout(fed, self.dropout, self.training)
 
 
 class SequenceNetwork(nn.Module):
@@ -119,7 +131,7 @@ class SequenceNetwork(nn.Module):
         heads = self.shape.heads
         x_ED = (self.item(pack.item_index) + self.event_type(pack.event_type)) * pack.share[:, None]
         x_MD = torch.zeros(len(pack.gap_before), self.shape.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
-        x_MD = F.dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
+        x_MD = dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
         told = self._relations(pack, slice(heads if newest else None), newest=False)
         bias = [square[:, :heads] for square in told]
         for layer in self.layers:

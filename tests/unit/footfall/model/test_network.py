@@ -8,6 +8,7 @@ import torch
 
 from footfall.core.sequences import Sequences
 from footfall.model.batches import pack
+from footfall.model.network import dropout
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from tests.unit.footfall.model.shop_of_habits import CONFIG, build, habits
 
@@ -74,6 +75,21 @@ def test_everything_that_an_event_says_is_heard(model: SequenceModel, change: st
     event = {"item": (5, BUY, 3), "event_type": (2, 2, 3), "time": (2, BUY, 8), "no_item": (0, BUY, 3)}[change]
     after = build([(1, BUY, 0), event, (3, BUY, 10)])
     assert np.abs(scores(model, before) - scores(model, after)).max() > 1e-4
+
+
+@pytest.mark.parametrize("chance", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_everywhere_alike_and_keeps_the_mean(chance: float) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        x = torch.ones(2000, 64, requires_grad=True)
+        found = dropout(x, chance, True)
+    gone = (found == 0).float()
+    assert gone.mean().item() == pytest.approx(chance, abs=0.01)
+    assert (gone.mean(0) - chance).abs().max() < 0.06  # bytes of one draw are alike
+    assert found.mean().item() == pytest.approx(1.0, abs=0.06)
+    found.sum().backward()
+    assert torch.equal(x.grad == 0, found == 0)
+    assert dropout(x, chance, False) is x
 
 
 def test_a_fresh_model_ranks_by_repeats_then_popularity() -> None:
