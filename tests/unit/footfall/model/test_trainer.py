@@ -99,8 +99,7 @@ def test_the_model_of_the_best_epoch_is_kept_and_training_stops_when_nothing_bet
     assert weights_of(trained.model) == seen[1]
 
 
-@pytest.mark.parametrize(("negatives", "average"), [(0, 0.0), (16, 0.9)])
-@pytest.mark.parametrize("at", [1, 4, 6])
+@pytest.mark.parametrize(("negatives", "average", "at"), [(0, 0.0, 1), (16, 0.9, 4), (0, 0.9, 6)])
 def test_a_run_that_was_cut_off_ends_with_the_same_bytes(negatives: int, average: float, at: int) -> None:
     params = dataclasses.replace(PARAMS, negatives=negatives, average=average)
     kept: dict[str, torch.Tensor] = {}
