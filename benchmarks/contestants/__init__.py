@@ -1,1 +1,1 @@
-"""Who races in `benchmarks.data`: one file each, started by `clock` in a process of its own, with the Python of its own environment."""
+"""Who races: a file each, in a process of its own with the Python of its own environment, started by `clock`; where steps are timed, by `turns`."""

@@ -6,6 +6,7 @@ these two, so every quality figure stands next to them (Steck 2019; Shehzad and 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,8 +32,13 @@ class Linear:
     decay: float
 
     def scores(self, history: Sequences) -> Float32:
-        """(U, V) sum over the user's events of recency x weight."""
-        return recency(history, len(self.weights), self.decay) @ self.weights
+        """(U, V) sum over the user's events of recency x weight. A history is short: only its own rows are read."""
+        found = np.zeros((len(history), len(self.weights)), np.float32)
+        for row, (first, last) in zip(found, itertools.pairwise(history.offsets.tolist()), strict=True):
+            items = history.item_index[first:last]
+            ages = np.arange(last - first - 1, -1, -1)[items > 0]
+            np.matmul((self.decay**ages).astype(np.float32), self.weights[items[items > 0] - 1], out=row)
+        return found
 
 
 def recency(history: Sequences, items: int, decay: float) -> Float32:

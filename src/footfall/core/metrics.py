@@ -26,7 +26,6 @@ Bools = npt.NDArray[np.bool_]
 CUTOFFS = (5, 10, 20)
 UNRANKED = 1 << 62
 """Rank of a target that can never be shown: behind every cut-off."""
-_USERS = 512  # ranked together: a chunk of scores stays in the cache at ten thousand items
 
 
 @dataclass(frozen=True)
@@ -121,23 +120,6 @@ def _without_seen(found: Int64, scores: Floats, columns: Int64, seen: Sequences)
     ranked = np.where(found < UNRANKED, found - np.bincount(owner[before], minlength=users), UNRANKED)
     ranked[owner[column == columns[owner]]] = UNRANKED
     return ranked
-
-
-def ranks_by_vectors(users: Floats, items: Floats, targets: Int32 | Int64, seen: Sequences | None = None) -> Int64:
-    """`ranks` where a score is the product of two vectors; a chunk of users at a time, so that (U, V) is never held.
-
-    Args:
-        users: (U, d).
-        items: (V, d); row j is item_index j + 1.
-        targets, seen: as in `ranks`.
-    """
-    found = np.empty(len(users), np.int64)
-    scores = np.empty((min(_USERS, len(users)), len(items)), np.result_type(users, items))
-    for first in range(0, len(users), _USERS):
-        chunk = np.arange(first, min(first + _USERS, len(users)))
-        product = np.matmul(users[chunk], items.T, out=scores[: len(chunk)])
-        found[chunk] = ranks(product, targets[chunk], None if seen is None else seen.take(chunk))
-    return found
 
 
 def at_cutoffs(found: Int64, cutoffs: Sequence[int] = CUTOFFS) -> list[UserMetrics]:

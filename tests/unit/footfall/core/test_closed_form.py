@@ -36,3 +36,9 @@ def test_cosine_counts_users_in_common() -> None:
     assert found.weights[1, 2] == 0
     assert not np.diag(found.weights).any()
     np.testing.assert_allclose(found.scores(histories([2, 3])), [[2 / np.sqrt(8) + 1 / 2, 0, 0]], rtol=1e-6)
+
+
+def test_scores_are_recency_times_weights() -> None:
+    shop = histories([1, 2, 3, 1], [0, 2], [], [3, 0, 3])
+    fitted = fit_ease(shop, 3, regularisation=1.0, decay=0.5)
+    np.testing.assert_allclose(fitted.scores(shop), recency(shop, 3, 0.5) @ fitted.weights, rtol=1e-5)
