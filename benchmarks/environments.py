@@ -8,6 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+SASREC_PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    # torch first: whatever else accepts any torch would bring the one with CUDA.
+    "rectools": (("torch==2.13.0",), ("rectools[torch]==0.19.0",)),
+    "recbole": (("torch==2.13.0",), ("recbole==1.2.1", "numpy==1.26.4", "pandas==2.2.3", "scipy==1.14.1", "setuptools<81")),
+}
+"""Peers that train and evaluate sequence models: environment -> what to install, one call each."""
+
 _MADE = "made.txt"
 
 

@@ -21,16 +21,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contestants.eval_task import NAMES, Task, make_task
-from benchmarks.environments import python_with
+from benchmarks.environments import SASREC_PEERS, python_with
 from benchmarks.race import Row, interleaved, write_race
 from benchmarks.sequences_text import read_sequences_text
 from benchmarks.shaped import beauty
 
-_ENVIRONMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    # torch first: whatever else accepts any torch would bring the one with CUDA.
-    "rectools": (("torch==2.13.0",), ("rectools[torch]==0.19.0",)),
-    "recbole": (("torch==2.13.0",), ("recbole==1.2.1", "numpy==1.26.4", "pandas==2.2.3", "scipy==1.14.1", "setuptools<81")),
-}
 _OURS = ("footfall", "footfall_whole")
 _PEERS = {"rectools_sequences": "rectools", "rectools": "rectools", "recbole": "recbole"}
 """Contestant -> environment. RecTools comes twice: as its sequence models rank, and as its vector models do."""
@@ -113,7 +108,7 @@ def task_of(source: Path) -> Task:
 def _contestants(root: Path) -> tuple[list[Contestant], list[str]]:
     """Everybody who can race, ours first, and the names of those who cannot."""
     found, missing = [Contestant(name, Path(sys.executable)) for name in _OURS], []
-    pythons = {name: python_with(root, name, *steps) for name, steps in _ENVIRONMENTS.items()}
+    pythons = {name: python_with(root, name, *steps) for name, steps in SASREC_PEERS.items()}
     for name, environment in _PEERS.items():
         python = pythons[environment]
         if python is None:

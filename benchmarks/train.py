@@ -15,16 +15,11 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contestants.histories import read_histories
-from benchmarks.environments import python_with
+from benchmarks.environments import SASREC_PEERS, python_with
 from benchmarks.race import Row, write_race
 from benchmarks.racers import STEPS, Racer, say_if_busy, take_turns
 from benchmarks.shaped import beauty
 
-_ENVIRONMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    # torch first: whatever else accepts any torch would bring the one with CUDA.
-    "rectools": (("torch==2.13.0",), ("rectools[torch]==0.19.0",)),
-    "recbole": (("torch==2.13.0",), ("recbole==1.2.1", "numpy==1.26.4", "pandas==2.2.3", "scipy==1.14.1", "setuptools<81")),
-}
 _TOLD = {"dim": 64, "dropout": 0.2, "rate": 1e-3, "checked": 512}
 _SAMPLED = 256
 _LOSS_APART = 0.05
@@ -79,7 +74,7 @@ def run(root: Path, full: bool) -> Path:
         sequences, called = beauty(folder)
         lengths = [len(items) for items in read_histories(str(sequences))]
         targets = sum(max(length - 1, 0) for length in lengths)
-        pythons = {name: python_with(root, name, *steps) for name, steps in _ENVIRONMENTS.items()}
+        pythons = {name: python_with(root, name, *steps) for name, steps in SASREC_PEERS.items()}
         told = _TOLD | {"sequences": str(sequences), "items": max(max(items) for items in read_histories(str(sequences), 0))}
         rows = []
         for heat in heats(targets / len(lengths), full=full):

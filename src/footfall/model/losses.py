@@ -1,7 +1,7 @@
-"""Softmax losses over the catalogue, some hundred rows at a time, so that no (moments x items) tensor of a whole step ever exists.
+"""Softmax losses over the catalogue, a hundred rows at a time, so that no (moments x items) tensor of a whole step ever exists.
 
 The gradient of a softmax is known while its logits are at hand, so one pass computes loss and gradients: three products of the size of the logits,
-which is the least there can be, and one exponential. The bias is one more column of the products, and so is the sum of a softmax's row.
+which is the least there can be, and one exponential. The bias is one more column of the products.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from footfall.model.packs import Pack, Stack
 
-ROWS = 256
+ROWS = 128
 """Rows of logits that are held at once: they stay in the processor's cache for catalogues of ten thousand items."""
 _SAFE = 80.0
 """Logits below this need no shift before the exponential of a float32."""
@@ -85,7 +85,8 @@ class _Gradients:
 
     def exact(self) -> None:
         """Over the whole catalogue."""
-        summing = torch.cat([self._table, self._table.new_ones(len(self._table), 1)], dim=1)
+        items = self._table[:, :-1].contiguous()
+        table = torch.zeros_like(self._table.T, memory_format=torch.contiguous_format)  # the faster way round for so narrow a product
         held = self._rows.new_empty(0)
         for parts in _chunks(self._pack.stacks):
             rows = _take(self._rows, parts)
@@ -97,12 +98,12 @@ class _Gradients:
                 own.scatter_add_(2, place, _grid(self._bonus, part)[:, :-1])
             logits[:, 0] = -torch.inf
             top = self._exponentials(parts, logits)
-            found = logits @ summing
-            scale = self._keep(parts, found[:, -1:], top)
-            self.table.addmm_(logits.T, rows * scale)
-            _put(self.rows, parts, found[:, :-1] * scale)
+            scale = self._keep(parts, logits.sum(1, keepdim=True), top)
+            table.addmm_((rows * scale).T, logits)
+            _put(self.rows[:, :-1], parts, (logits @ items) * scale)
             for part, own, place, by in zip(parts, _views(logits, parts), places, _views(scale, parts), strict=True):
                 _grid(self.bonus, part)[:, :-1] = own.gather(2, place) * by
+        self.table += table.T
 
     def sampled(self, negatives: Tensor, log_expected: Tensor) -> None:
         """Over each user's own items, each exactly once, and the sampled ones that are not among them."""
@@ -184,7 +185,7 @@ def _take(flat: Tensor, parts: Sequence[Stack]) -> Tensor:
 def _put(flat: Tensor, parts: Sequence[Stack], values: Tensor) -> None:
     """The opposite of `_take`."""
     for part, view in zip(parts, _views(values, parts), strict=True):
-        flat[part.rows].view(part.users, part.moments, -1)[:, :-1] = view
+        flat[part.rows].unflatten(0, (part.users, part.moments))[:, :-1] = view
 
 
 def _views(taken: Tensor, parts: Sequence[Stack]) -> list[Tensor]:
