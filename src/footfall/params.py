@@ -72,7 +72,6 @@ class Train:
     repeat_pace: float
     spectral_start: bool
     average: float
-    patience: int
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,11 @@ def train(
     on_epoch: OnEpoch | None = None,
     keep: Keep | None = None,
     kept: State | None = None,
+    patience: int = 0,
 ) -> Trained:
     """Train a fresh model on what happened before `train_end` (microseconds); no later event is read, as input or as target.
 
+    With `patience`, training stops after so many epochs in which `on_epoch` answered nothing better.
     With `kept`, the state of a run with the same arguments, it goes on from there: on one machine to the same weights, byte for byte.
 
     Raises:
@@ -82,7 +84,7 @@ def train(
         course = _Course(Training(model, counts, params))
         if kept is not None:
             course.resume(kept)
-        return _run(history, course, params, on_step, on_epoch, keep)
+        return _run(history, course, params, on_step, on_epoch, keep, patience)
 
 
 def _check(history: Sequences, config: SequenceConfig) -> None:
@@ -144,7 +146,9 @@ class _Course:
         self.best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
 
 
-def _run(history: Sequences, course: _Course, params: Train, on_step: OnStep | None, on_epoch: OnEpoch | None, keep: Keep | None) -> Trained:
+def _run(
+    history: Sequences, course: _Course, params: Train, on_step: OnStep | None, on_epoch: OnEpoch | None, keep: Keep | None, patience: int
+) -> Trained:
     """All epochs that are left, or until `patience` of them have brought nothing."""
     training, device = course.training, course.training.model.item_bias.device
     plan = [_groups(history, params, epoch) for epoch in range(params.epochs)]
@@ -165,7 +169,7 @@ def _run(history: Sequences, course: _Course, params: Train, on_step: OnStep | N
             if keep is not None:
                 keep(course.state)
         course.end_epoch(on_epoch)
-        if course.is_stale(params.patience):
+        if course.is_stale(patience):
             break
     model = training.model.cpu().eval()
     model.load_state_dict(course.best)
