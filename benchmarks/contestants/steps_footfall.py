@@ -17,8 +17,9 @@ from benchmarks.contestants.histories import HELD_OUT
 from benchmarks.contestants.turns import Turns
 from benchmarks.sequences_text import STEP_US, read_sequences_text
 from footfall.core.sequences import Int64, Sequences
-from footfall.model.batches import group, pack
+from footfall.model.batches import group, pack_users
 from footfall.model.losses import softmax_loss
+from footfall.model.prepared import prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.repeatable import repeatable
 from footfall.model.trainer import TARGET_TYPE
@@ -36,10 +37,11 @@ def run(settings: dict[str, Any], turns: Turns) -> None:
     config = SequenceConfig(
         items=settings["items"], dim=settings["dim"], blocks=2, heads=2, dropout=settings["dropout"], max_events=settings["length"] + 1
     )
-    with repeatable(settings["seed"], settings["threads"], strict=device.type == "cpu"):
+    with repeatable(settings["seed"], settings["threads"], bitwise=device.type == "cpu"):
         model = SequenceModel(config)
         nn.Module.to(model, device)
         training = Training(model, torch.from_numpy(np.bincount(history.item_index, minlength=config.items + 1)), params)
+        prepared = prepare(history, TARGET_TYPE, params.basket_power).to(device)
         turns.begin(
             version=f"footfall {version('footfall')}",
             parameters=sum(weight.numel() for weight in model.parameters()),
@@ -48,8 +50,10 @@ def run(settings: dict[str, Any], turns: Turns) -> None:
             users=len(history),
         )
         for users in batches(history, settings):
-            packed = pack(history.take(users), TARGET_TYPE, params.basket_power)
-            training.step(packed.to(device), settings["rate"])
+            packed = pack_users(prepared, users)
+            training.step(packed, settings["rate"])
+            if device.type == "cuda":
+                torch.cuda.synchronize()
             turns.stepped(packed.targets, packed.events)
         turns.end(loss=_loss(training.model, history.take(np.arange(settings["checked"])), device))
 
@@ -77,7 +81,7 @@ def batches(history: Sequences, settings: dict[str, Any]) -> Iterator[Int64]:
 
 def _loss(model: SequenceModel, history: Sequences, device: torch.device) -> float:
     """Cross-entropy a target over the whole catalogue, without dropout."""
-    packed = pack(history, TARGET_TYPE).to(device)
+    packed = pack_users(prepare(history, TARGET_TYPE).to(device), np.arange(len(history)))
     with torch.no_grad():
         states, bonuses = model.eval()(packed)
         return float(softmax_loss(states, model.item.weight, model.item_bias, bonuses, packed))

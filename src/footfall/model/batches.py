@@ -1,4 +1,4 @@
-"""Packing: who goes into one step together, and how their histories become a `Pack`."""
+"""Packing: who goes into one step together, and how their prepared histories become a `Pack`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from footfall.core.sequences import Int64, Sequences
-from footfall.model.packs import DISTANCE_BUCKETS, GAP_BUCKETS, Pack, Stack
-
-HOUR_US = 3_600_000_000
-_GAP_STEPS = 4  # time-gap buckets per doubling: a week is told from ten days; 64 buckets reach 6 years
+from footfall.model.packs import DISTANCE_BUCKETS, Pack, Stack
+from footfall.model.prepared import Prepared, Runs, gap_bucket, prepare
 
 
 def chop(sequences: Sequences, events: int) -> Sequences:
@@ -40,122 +39,121 @@ def group(lengths: Int64, tokens: int, order: Int64) -> Iterator[Int64]:
         yield np.array(held, dtype=np.int64)
 
 
-def gap_bucket(gap_us: Int64) -> Int64:
-    """Time-gap bucket: 0 for none, then `_GAP_STEPS` a doubling of (1 + hours)."""
-    bucket: Int64 = np.ceil(_GAP_STEPS * np.log2(1.0 + np.maximum(gap_us, 0) / HOUR_US)).astype(np.int64)
-    return np.minimum(bucket, np.int64(GAP_BUCKETS - 1))
-
-
 def pack(sequences: Sequences, target_type: int | None = None, basket_power: float = 0.0) -> Pack:
-    """Pack users that each have at least one event.
+    """Pack users that each have at least one event; see `prepared.prepare` for the arguments."""
+    return pack_users(prepare(sequences, target_type, basket_power), np.arange(len(sequences)))
 
-    Args:
-        sequences: the users, already cut to what the model may read.
-        target_type: event type code whose items are predicted: a moment's targets are the distinct items of the next moment of the same user
-            that holds such an event. None: no targets (requests).
-        basket_power: a moment weighs its number of targets to this power.
+
+def pack_users(prepared: Prepared, users: Int64, *, few_stacks: bool | None = None) -> Pack:
+    """Pack the users at these positions, where they lie.
+
+    A stack holds users with equally many moments, so that no position is computed which is not needed. With `few_stacks` users of similar lengths
+    share one, and the shorter have empty moments in front: a GPU, where that is the default, prefers few large rectangles to many small ones.
     """
-    owner = sequences.owners
-    order = np.argsort(np.bincount(owner[_starts(sequences, owner)], minlength=len(sequences)), kind="stable")
-    sequences = sequences.take(order)
-    owner = sequences.owners
-    starts = _starts(sequences, owner)
-    row = np.cumsum(starts) - 1  # (E,) packed moment of each event
-    moment_owner, moment_time = owner[starts], sequences.occurred_at[starts]
+    device = prepared.device
+    moments = prepared.moments.lengths[users]
+    room = round_up(moments) if (device.type == "cuda" if few_stacks is None else few_stacks) else moments
+    order = np.argsort(room, kind="stable")
+    users, moments, room = users[order], moments[order], room[order]
+    places = _Places(moments, room, prepared.candidates.lengths[users], prepared.labels.lengths[users])
+    runs = (prepared.events, prepared.touches, prepared.moments, prepared.candidates, prepared.targets, prepared.labels)
+    facts = np.stack([*(column for one in runs for column in _cut(one, users)), places.row, places.candidate, places.cell, places.width])
+    numbers = iter(torch.from_numpy(facts).to(device, non_blocking=True))
+    events, touches, steps, distinct, targets, labels = (_Taken(one, users, next(numbers), next(numbers)) for one in runs)
+    row, candidate, cell, width = numbers
 
-    item = sequences.item_index.astype(np.int64)
-    known = item > 0
-    width = int(item.max(initial=0)) + 1
-    keys, candidate = np.unique(owner[known] * width + item[known], return_inverse=True)  # (user, item), ascending
-    distinct = np.bincount(keys // width, minlength=len(sequences))
-    places = _Places(np.bincount(moment_owner, minlength=len(sequences)), distinct)
+    rows = places.stacks[-1].rows.stop
+    steps_row = row[steps.owner] + steps.within()
+    time, gap_before, weight = (
+        torch.zeros(rows, dtype=steps[name].dtype, device=device).index_copy_(0, steps_row, steps[name]) for name in ("time", "gap_before", "weight")
+    )
+    item = torch.zeros(places.stacks[-1].candidates.stop, dtype=torch.int64, device=device)
+    distance, gap = _relations(time, room - moments, places.stacks)
+    return Pack(
+        order=torch.from_numpy(order),
+        item_index=events["item"].long(),
+        event_type=events["event_type"].long(),
+        moment=row[events.owner] + events["row"],
+        share=events["share"],
+        gap_before=gap_before,
+        distance=distance,
+        gap=gap,
+        candidates=item.index_copy_(0, candidate[distinct.owner] + distinct.within(), distinct["item"]),
+        event_cell=cell[touches.owner] + touches["row"] * width[touches.owner] + touches["key"],
+        cell_type=touches["event_type"].long(),
+        target_row=row[targets.owner] + targets["row"],
+        target_item=targets["item"],
+        target_cell=cell[targets.owner] + targets["row"] * width[targets.owner] + targets["key"],
+        target_weight=targets["weight"],
+        label_row=row[labels.owner] + labels["row"],
+        moment_weight=weight,
+        stacks=places.stacks,
+    )
 
-    gap_before = np.diff(moment_time, prepend=moment_time[:1])
-    gap_before[places.first_row] = 0
-    distance, gap = _relations(moment_time, places.stacks)
-    candidates = np.zeros(places.stacks[-1].candidates.stop, np.int64)
-    candidates[places.candidate(keys // width, np.arange(len(keys)))] = keys % width
 
-    target_row, target_key = _targets(row[known], candidate, sequences.event_type[known] == target_type, moment_owner)
-    target_count = np.bincount(target_row, minlength=len(moment_time))
-    weight = np.where(target_count > 0, np.maximum(target_count, 1.0) ** basket_power, 0.0)
-    arrays = {
-        "order": order,
-        "item_index": item,
-        "event_type": sequences.event_type.astype(np.int64),
-        "moment": row,
-        "share": (1.0 / np.bincount(row))[row].astype(np.float32),
-        "gap_before": gap_bucket(gap_before),
-        "distance": distance,
-        "gap": gap,
-        "candidates": candidates,
-        "event_cell": places.cell(owner[known], row[known], candidate),
-        "cell_type": sequences.event_type[known].astype(np.int64),
-        "target_row": target_row,
-        "target_item": keys[target_key] % width,
-        "target_cell": places.cell(moment_owner[target_row], target_row, target_key),
-        "target_weight": (1.0 / np.maximum(target_count, 1))[target_row].astype(np.float32),
-        "moment_weight": weight.astype(np.float32),
-    }
-    return Pack(**{name: torch.from_numpy(array) for name, array in arrays.items()}, stacks=places.stacks)
+def round_up(moments: Int64) -> Int64:
+    """The next number of moments of which there are stacks on a GPU: two a doubling, from 4 on."""
+    power = 2 ** np.ceil(np.log2(np.maximum(moments, 4))).astype(np.int64)
+    return np.where(moments <= power * 3 // 4, np.maximum(power * 3 // 4, 4), power)
+
+
+def _cut(runs: Runs, users: Int64) -> tuple[Int64, Int64]:
+    """(U,) lengths of these users' runs, and how much further back each stands in what is taken than in `runs`."""
+    lengths = runs.lengths[users]
+    return lengths, runs.offsets[users] - (np.cumsum(lengths) - lengths)
+
+
+class _Taken:
+    """Some users' runs, back to back: `owner` (N,) whose each value is, in the order of the users."""
+
+    def __init__(self, runs: Runs, users: Int64, lengths: Tensor, shift: Tensor) -> None:
+        self._runs, self._shift = runs, shift
+        self.owner = torch.repeat_interleave(lengths, output_size=int(runs.lengths[users].sum()))
+        self._place = torch.arange(len(self.owner), device=lengths.device)
+        self._index = self._place + shift[self.owner]
+        self._lengths = lengths
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._runs.columns[name][self._index]
+
+    def within(self) -> Tensor:
+        """(N,) number of each value in its own run."""
+        return self._place - (self._lengths.cumsum(0) - self._lengths)[self.owner]
 
 
 class _Places:
-    """Where everything of each user stands, from (U,) moments (ascending) and distinct items."""
+    """Where everything of each user stands, from (U,) moments, moments of its stack (ascending), distinct items and labels.
 
-    def __init__(self, moments: Int64, distinct: Int64) -> None:
-        lengths, first_user, users = np.unique(moments, return_index=True, return_counts=True)
+    What a user lacks to the stack's size stands in front, so that newest moments and candidates end together, and candidates are ascending.
+    """
+
+    def __init__(self, moments: Int64, room: Int64, distinct: Int64, labels: Int64) -> None:
+        lengths, first_user, users = np.unique(room, return_index=True, return_counts=True)
         widest = np.maximum(np.maximum.reduceat(distinct, first_user), 1)
-        sizes = np.stack([users * lengths, users * lengths**2, users * widest, users * lengths * widest])
+        sizes = np.stack([users * lengths, users * lengths**2, users * widest, users * lengths * widest, np.add.reduceat(labels, first_user)])
         starts = np.cumsum(sizes, axis=1) - sizes
-        columns = zip(users.tolist(), lengths.tolist(), widest.tolist(), *starts.tolist(), strict=True)
+        columns = zip(users.tolist(), lengths.tolist(), widest.tolist(), *starts.tolist(), sizes[-1].tolist(), strict=True)
         self.stacks = tuple(Stack(*column) for column in columns)
         stack = np.repeat(np.arange(len(users)), users)
         within = np.arange(len(moments)) - first_user[stack]
-        self._widest = widest[stack]
-        self.first_row = starts[0][stack] + within * moments
-        # narrower users stand to the right, so that all candidates of a user are in ascending order
-        shift = self._widest - distinct - (np.cumsum(distinct) - distinct)
-        self._candidate = starts[2][stack] + within * self._widest + shift
-        self._cell = starts[3][stack] + within * moments * self._widest + shift
-
-    def candidate(self, user: Int64, key: Int64) -> Int64:
-        """Flat position among the candidates of (user, item) keys, numbered over all users."""
-        return np.asarray(self._candidate[user] + key)
-
-    def cell(self, user: Int64, row: Int64, key: Int64) -> Int64:
-        """Flat grid position of a packed row and a key."""
-        return np.asarray(self._cell[user] + (row - self.first_row[user]) * self._widest[user] + key)
+        self.width = widest[stack]
+        self.row = starts[0][stack] + within * room + room - moments
+        self.candidate = starts[2][stack] + within * self.width + self.width - distinct
+        self.cell = starts[3][stack] + (within * room + room - moments) * self.width + self.width - distinct
 
 
-def _starts(sequences: Sequences, owner: Int64) -> np.ndarray:
-    """(E,) whether an event begins a moment."""
-    starts = np.ones(len(owner), dtype=bool)
-    starts[1:] = (np.diff(sequences.occurred_at) != 0) | (np.diff(owner) != 0)
-    return starts
-
-
-def _relations(moment_time: Int64, stacks: tuple[Stack, ...]) -> tuple[Int64, Int64]:
-    """Distance and gap buckets of each user's T x T square, flat."""
-    distances, gaps = [], []
+def _relations(time: Tensor, empty: Int64, stacks: tuple[Stack, ...]) -> tuple[Tensor, Tensor]:
+    """Distance and gap buckets of each user's T x T square, flat; one of the (U,) empty moments sees itself alone, and nobody else sees it."""
+    lacking = torch.from_numpy(empty).to(time.device, non_blocking=True)[:, None] if empty.any() else None
+    distances, gaps, first = [], [], 0
     for stack in stacks:
-        steps, times = np.arange(stack.moments), moment_time[stack.rows].reshape(stack.users, stack.moments)
-        distance = np.clip(steps[:, None] - steps[None, :] + 1, 0, DISTANCE_BUCKETS - 1)
-        distances.append(np.broadcast_to(distance, (stack.users, *distance.shape)).ravel())
-        gaps.append(gap_bucket(times[:, :, None] - times[:, None, :]).ravel())
-    return np.concatenate(distances), np.concatenate(gaps)
-
-
-def _targets(row: Int64, key: Int64, wanted: np.ndarray, moment_owner: Int64) -> tuple[Int64, Int64]:
-    """(row, key) of every target: for each moment the distinct items of its user's next moment that holds a wanted event."""
-    pairs = np.unique(np.stack([row[wanted], key[wanted]]), axis=1)
-    labelled = np.unique(pairs[0])  # rows that are somebody's target moment
-    after = np.searchsorted(labelled, np.arange(len(moment_owner)), side="right")
-    rows = np.flatnonzero(after < len(labelled))
-    following = labelled[after[rows]]
-    same = moment_owner[following] == moment_owner[rows]
-    rows, following = rows[same], following[same]
-    begin, end = np.searchsorted(pairs[0], following), np.searchsorted(pairs[0], following, side="right")
-    counts = end - begin
-    index = np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-    return np.repeat(rows, counts), pairs[1][index]
+        steps, times = torch.arange(stack.moments, device=time.device), time[stack.rows].view(stack.users, stack.moments)
+        distance = (steps[:, None] - steps + 1).clamp(0, DISTANCE_BUCKETS - 1)
+        squares = distance.expand(stack.users, -1, -1)
+        if lacking is not None:
+            hidden = (steps < lacking[first : first + stack.users])[:, None] & (distance != 1)
+            squares = squares.masked_fill(hidden, 0)
+        distances.append(squares.reshape(-1))
+        gaps.append((times[:, :, None] - times[:, None]).reshape(-1))
+        first += stack.users
+    return torch.cat(distances), gap_bucket(torch.cat(gaps))

@@ -1,4 +1,4 @@
-"""Softmax losses over the catalogue, a hundred rows at a time, so that no (moments x items) tensor of a whole step ever exists.
+"""Softmax losses over the catalogue, a few rows at a time, so that no (moments x items) tensor of a whole step ever exists.
 
 The gradient of a softmax is known while its logits are at hand, so one pass computes loss and gradients: three products of the size of the logits,
 which is the least there can be, and one exponential. The bias is one more column of the products.
@@ -7,7 +7,7 @@ which is the least there can be, and one exponential. The bias is one more colum
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,13 +15,24 @@ from torch import Tensor
 from footfall.model.packs import Pack, Stack
 
 ROWS = 128
-"""Rows of logits that are held at once: they stay in the processor's cache for catalogues of ten thousand items."""
+"""Rows of logits that are held at once on a CPU: they stay in its cache for catalogues of ten thousand items."""
+_NUMBERS_ON_GPU = 1 << 26
+"""Logits that are held at once on a GPU."""
 _SAFE = 80.0
 """Logits below this need no shift before the exponential of a float32."""
+_ALIGNED = 8
+"""Columns of 16 bits come in multiples of this where products are to be fast."""
 
 
 def softmax_loss(
-    states: Tensor, items: Tensor, bias: Tensor, bonuses: Sequence[Tensor], pack: Pack, drawn: tuple[Tensor, Tensor] | None = None
+    states: Tensor,
+    items: Tensor,
+    bias: Tensor,
+    bonuses: Sequence[Tensor],
+    pack: Pack,
+    drawn: tuple[Tensor, Tensor] | None = None,
+    *,
+    factors: torch.dtype | None = None,
 ) -> Tensor:
     """Weighted mean over moments of the cross-entropy against each one's (equally weighted) targets.
 
@@ -33,9 +44,10 @@ def softmax_loss(
         pack: targets and candidates.
         drawn: None for the exact softmax; else (N,) sampled item indices and (N,) log of how often each was expected to be drawn (logQ correction).
             The softmax then runs over the user's own items, which hold every target, and the sampled ones that are not among them.
+        factors: type to which the factors of the exact softmax's products are rounded; sums are kept in the states' type. None: not at all.
     """
     flat = torch.cat([bonus.reshape(-1) for bonus in bonuses])
-    loss: Tensor = _Softmax.apply(states, items, bias, flat, pack, drawn)
+    loss: Tensor = _Softmax.apply(states, items, bias, flat, pack, drawn, factors)
     return loss
 
 
@@ -43,13 +55,21 @@ class _Softmax(torch.autograd.Function):
     """Cross-entropy of each moment against its targets; see `softmax_loss`."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, items: Tensor, bias: Tensor, bonus: Tensor, pack: Pack, drawn: tuple[Tensor, Tensor] | None) -> Tensor:
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        items: Tensor,
+        bias: Tensor,
+        bonus: Tensor,
+        pack: Pack,
+        drawn: tuple[Tensor, Tensor] | None,
+        factors: torch.dtype | None,
+    ) -> Tensor:
         """Loss and, at once, all gradients."""
         rows, table = torch.cat([states, states.new_ones(len(states), 1)], dim=1), torch.cat([items, bias[:, None]], dim=1)
-        largest = rows.norm(dim=1).max() * table.norm(dim=1).max() + bonus.max()
-        made = _Gradients(rows, table, bonus, pack, shift=bool(largest > _SAFE))
+        made = _Gradients(rows, table, bonus, pack)
         if drawn is None:
-            made.exact()
+            made.exact(factors)
         else:
             made.sampled(*drawn)
         weight = pack.target_weight * pack.moment_weight[pack.target_row]
@@ -68,76 +88,106 @@ class _Softmax(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Scale what forward has found."""
         d_rows, d_table, d_bonus = (part * grads[0] for part in ctx.saved_tensors)
-        return d_rows[:, :-1], d_table[:, :-1], d_table[:, -1], d_bonus, None, None
+        return d_rows[:, :-1], d_table[:, :-1], d_table[:, -1], d_bonus, None, None, None
+
+
+class _Labels(NamedTuple):
+    """Some rows of one stack that have targets: `rows` of the pack's labels from `first` on."""
+
+    stack: Stack
+    first: int
+    rows: int
 
 
 class _Gradients:
-    """Log of each row's sum of exponentials, and the slopes of its weighted sum over rows; what the targets take off comes later.
+    """Log of each row's sum of exponentials, and the slopes of its weighted sum over rows; what the targets take off comes later."""
 
-    A user's newest moment has no target, so its row is never looked at: of T rows a user R = T - 1 count.
-    """
-
-    def __init__(self, rows: Tensor, table: Tensor, bonus: Tensor, pack: Pack, *, shift: bool) -> None:
-        """Nothing is computed yet; `shift` takes each row's largest logit off first."""
-        self._rows, self._table, self._bonus, self._pack, self._shift = rows, table, bonus, pack, shift
+    def __init__(self, rows: Tensor, table: Tensor, bonus: Tensor, pack: Pack) -> None:
+        """Nothing is computed yet."""
+        self._rows, self._table, self._bonus, self._pack = rows, table, bonus, pack
+        # each row's largest logit is taken off where it may matter; to ask a GPU whether it does costs more than doing it
+        self._shift = rows.is_cuda or bool(rows.norm(dim=1).max() * table.norm(dim=1).max() + bonus.max() > _SAFE)
         self.log_mass = rows.new_zeros(len(rows), 1)
         self.rows, self.table, self.bonus = torch.zeros_like(rows), torch.zeros_like(table), torch.zeros_like(bonus)
 
-    def exact(self) -> None:
-        """Over the whole catalogue."""
-        items = self._table[:, :-1].contiguous()
-        table = torch.zeros_like(self._table.T, memory_format=torch.contiguous_format)  # the faster way round for so narrow a product
+    def exact(self, factors: torch.dtype | None) -> None:
+        """Over the whole catalogue, for the rows that have targets."""
+        rows, table = (self._rows, self._table) if factors is None else _rounded(self._rows, self._table, factors)
+        items = table[:, :-1].contiguous() if factors is None else table
+        slopes = self._table.new_zeros(table.shape[1], len(table))  # the faster way round for so narrow a product
         held = self._rows.new_empty(0)
-        for parts in _chunks(self._pack.stacks):
-            rows = _take(self._rows, parts)
-            if len(held) < len(rows):
-                held = rows.new_empty(len(rows), len(self._table))
-            logits = torch.mm(rows, self._table.T, out=held[: len(rows)])
-            places = [self._items(part)[:, None].expand(-1, part.moments - 1, -1) for part in parts]
-            for part, own, place in zip(parts, _views(logits, parts), places, strict=True):
-                own.scatter_add_(2, place, _grid(self._bonus, part)[:, :-1])
+        for parts in _label_chunks(self._pack.stacks, self._at_once()):
+            at = self._pack.label_row[parts[0].first : parts[-1].first + parts[-1].rows]
+            mine = rows[at]
+            if len(held) < len(mine):
+                held = self._rows.new_empty(len(mine), len(table))
+            logits = _product(mine, table.T, held[: len(mine)])
+            places = [self._places(part) for part in parts]
+            own = logits.split([part.rows for part in parts])
+            for part, view, (row, place) in zip(parts, own, places, strict=True):
+                view.scatter_add_(1, place, _grid(self._bonus, part.stack)[row])
             logits[:, 0] = -torch.inf
-            top = self._exponentials(parts, logits)
-            scale = self._keep(parts, logits.sum(1, keepdim=True), top)
-            table.addmm_((rows * scale).T, logits)
-            _put(self.rows[:, :-1], parts, (logits @ items) * scale)
-            for part, own, place, by in zip(parts, _views(logits, parts), places, _views(scale, parts), strict=True):
-                _grid(self.bonus, part)[:, :-1] = own.gather(2, place) * by
-        self.table += table.T
+            top = self._exponentials(logits)
+            mass = logits.sum(1, keepdim=True)
+            self.log_mass[at] = mass.log() if top is None else mass.log() + top
+            scale = self._pack.moment_weight[at, None] / mass
+            for part, view, (row, place), by in zip(parts, own, places, scale.split([part.rows for part in parts]), strict=True):
+                _grid(self.bonus, part.stack).index_copy_(0, row, view.gather(1, place) * by)
+            if factors is None:
+                slopes.addmm_((mine * scale).T, logits)
+                self.rows[:, :-1].index_copy_(0, at, (logits @ items) * scale)
+            else:
+                shares = (logits * scale).to(factors)
+                slopes += _product(mine.T, shares)
+                self.rows[:, :-1].index_copy_(0, at, _product(shares, items)[:, : self.rows.shape[1] - 1])
+        self.table += slopes[: self.table.shape[1]].T
 
     def sampled(self, negatives: Tensor, log_expected: Tensor) -> None:
-        """Over each user's own items, each exactly once, and the sampled ones that are not among them."""
+        """Over each user's own items, each exactly once, and the sampled ones that are not among them.
+
+        A user's newest moment has no target, so its row is never looked at: of T rows a user R = T - 1 count.
+        """
         chosen = self._table[negatives]
-        for parts in _chunks(self._pack.stacks):
+        for parts in _chunks(self._pack.stacks, self._at_once()):
             rows = _take(self._rows, parts)
             logits = rows @ chosen.T - log_expected
             views = zip(parts, _views(rows, parts), _views(logits, parts), strict=True)
             own = [self._own(part, mine, others, negatives) for part, mine, others in views]
-            top = self._exponentials(parts, logits, own)
+            top = self._exponentials(logits, parts, own)
             mass = logits.sum(1, keepdim=True) + torch.cat([mine.sum(2).reshape(-1, 1) for mine in own])
-            scale = self._keep(parts, mass, top)
+            _put(self.log_mass, parts, mass.log() if top is None else mass.log() + top)
+            scale = _take(self._pack.moment_weight[:, None], parts) / mass
             scaled, found = rows * scale, logits @ chosen
             self.table.index_add_(0, negatives, logits.T @ scaled)
             for part, mine, by, slope, row in zip(parts, own, _views(scale, parts), _views(found, parts), _views(scaled, parts), strict=True):
                 items = self._items(part)
                 slope.add_(mine @ self._table[items])
                 self.table.index_add_(0, items.reshape(-1), (mine.transpose(1, 2) @ row).flatten(0, 1))
-                _grid(self.bonus, part)[:, :-1] = mine * by
+                _grid(self.bonus, part).view(part.users, part.moments, -1)[:, :-1] = mine * by
             _put(self.rows, parts, found * scale)
+
+    def _at_once(self) -> int:
+        return max(_NUMBERS_ON_GPU // len(self._table), ROWS) if self._rows.is_cuda else ROWS
 
     def _items(self, part: Stack) -> Tensor:
         """(B, D) candidates."""
         return self._pack.candidates[part.candidates].view(part.users, part.distinct)
+
+    def _places(self, part: _Labels) -> tuple[Tensor, Tensor]:
+        """(n,) rows among the stack's, and (n, D) the candidates of their users."""
+        row = self._pack.label_row[part.first : part.first + part.rows] - part.stack.first_row
+        return row, self._items(part.stack)[row // part.stack.moments]
 
     def _own(self, part: Stack, rows: Tensor, logits: Tensor, negatives: Tensor) -> Tensor:
         """(B, R, D) logits of the users' own items; accidental hits leave `logits` (B, R, N)."""
         items = self._items(part)
         place = torch.searchsorted(items, negatives.expand(part.users, -1).contiguous()).clamp(max=part.distinct - 1)
         logits.masked_fill_((items.gather(1, place) == negatives)[:, None], -torch.inf)
-        mine = rows @ self._table[items].transpose(1, 2) + _grid(self._bonus, part)[:, :-1]
+        bonus = _grid(self._bonus, part).view(part.users, part.moments, -1)[:, :-1]
+        mine = rows @ self._table[items].transpose(1, 2) + bonus
         return mine.masked_fill_((items == 0)[:, None], -torch.inf)
 
-    def _exponentials(self, parts: Sequence[Stack], logits: Tensor, own: Sequence[Tensor] = ()) -> Tensor | None:
+    def _exponentials(self, logits: Tensor, parts: Sequence[Stack] = (), own: Sequence[Tensor] = ()) -> Tensor | None:
         """Exponentials in place; (rows, 1) what was taken off before, None for nothing."""
         top = None
         if self._shift:
@@ -145,30 +195,63 @@ class _Gradients:
             if own:
                 top = torch.maximum(top, torch.cat([mine.amax(2).reshape(-1, 1) for mine in own]))
             logits -= top
-            for mine, off in zip(own, _views(top, parts), strict=bool(own)):
+            for mine, off in zip(own, _views(top, parts) if own else (), strict=True):
                 mine.sub_(off)
         logits.exp_()
         for mine in own:
             mine.exp_()
         return top
 
-    def _keep(self, parts: Sequence[Stack], mass: Tensor, top: Tensor | None) -> Tensor:
-        """Remember the rows' masses; (rows, 1) what their slopes are multiplied by."""
-        _put(self.log_mass, parts, mass.log() if top is None else mass.log() + top)
-        return _take(self._pack.moment_weight[:, None], parts) / mass
+
+def _rounded(rows: Tensor, table: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Both in a narrower type; the bias, to which rounding would do most, in two columns, what is rounded and what that leaves out."""
+    more = -(rows.shape[1] + 1) % _ALIGNED
+    bias = table[:, -1:]
+    left = bias - bias.to(kind).to(bias.dtype)
+    wide = [
+        torch.cat([rows, rows[:, -1:], rows.new_zeros(len(rows), more)], dim=1),
+        torch.cat([table, left, table.new_zeros(len(table), more)], dim=1),
+    ]
+    return wide[0].to(kind), wide[1].to(kind)
 
 
-def _chunks(stacks: Sequence[Stack]) -> Iterator[list[Stack]]:
-    """Stacks, or parts of them, of at most `ROWS` rows together; a longer user stands alone."""
+def _product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """Product of two matrices, in float32 where they are narrower."""
+    if left.dtype.itemsize >= 4:
+        return torch.mm(left, right) if out is None else torch.mm(left, right, out=out)
+    if left.is_cuda:
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return left.float() @ right.float()  # for tests: a CPU has no such product
+
+
+def _label_chunks(stacks: Sequence[Stack], rows: int) -> Iterator[list[_Labels]]:
+    """All labels, so many at a time."""
+    held: list[_Labels] = []
+    room = rows
+    for stack in stacks:
+        first, end = stack.first_label, stack.first_label + stack.labels
+        while first < end:
+            count = min(end - first, room)
+            held.append(_Labels(stack, first, count))
+            first, room = first + count, room - count
+            if not room:
+                yield held
+                held, room = [], rows
+    if held:
+        yield held
+
+
+def _chunks(stacks: Sequence[Stack], rows_at_once: int) -> Iterator[list[Stack]]:
+    """Stacks, or parts of them, of at most so many rows together; a longer user stands alone."""
     held: list[Stack] = []
-    room = ROWS
+    room = rows_at_once
     for stack in stacks:
         first, rows = 0, stack.moments - 1
         while rows and first < stack.users:
             users = min(stack.users - first, room // rows)
             if not users and held:
                 yield held
-                held, room = [], ROWS
+                held, room = [], rows_at_once
                 continue
             held.append(stack.part(first, max(users, 1)))
             first += max(users, 1)
@@ -195,8 +278,8 @@ def _views(taken: Tensor, parts: Sequence[Stack]) -> list[Tensor]:
 
 
 def _grid(flat: Tensor, part: Stack) -> Tensor:
-    """(B, T, D) view of one stack's cells."""
-    return flat[part.grid].view(part.users, part.moments, part.distinct)
+    """(B x T, D) view of one stack's cells."""
+    return flat[part.grid].view(part.users * part.moments, part.distinct)
 
 
 class NegativeSampler:

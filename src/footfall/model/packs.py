@@ -1,4 +1,4 @@
-"""Histories of many users as flat tensors with no pad position. How they are made is `batches`' business.
+"""Histories of many users as flat tensors. How they are made is `batches`' business.
 
 Events of one user that share a time form one *moment* (a basket, a click): the order inside it says nothing, so the model reads it as a set and
 the transformer's positions are moments. Users with equally many moments stand next to each other as a *stack*, so that what needs a rectangle
@@ -11,8 +11,7 @@ a T x D rectangle a user, user after user.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,6 +31,8 @@ class Stack:
     first_pair: int
     first_candidate: int
     first_cell: int
+    first_label: int
+    labels: int
 
     @property
     def rows(self) -> slice:
@@ -63,12 +64,14 @@ class Stack:
             self.first_pair + first * self.moments**2,
             self.first_candidate + first * self.distinct,
             self.first_cell + first * self.moments * self.distinct,
+            self.first_label,
+            self.labels,
         )
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Some users, packed back to back without padding, those with fewer moments first.
+    """Some users, packed back to back, those with fewer moments first; on a CPU without a position that is not needed (see `batches.pack_users`).
 
     Attributes:
         order: (U,) which of the given users each packed one is.
@@ -80,6 +83,7 @@ class Pack:
         event_cell: (E',) grid position (moment, candidate) of the events with an item; `cell_type` (E',) their event type.
         target_row, target_item, target_cell: (L,) packed row, item_index and grid position (moment, candidate) of what comes next.
         target_weight: (L,) sums to 1 over a moment's targets.
+        label_row: (R,) the rows that have targets, ascending.
         moment_weight: (M,) what a moment's prediction counts in the loss; 0 without targets.
         stacks: where the users' parts lie.
     """
@@ -99,6 +103,7 @@ class Pack:
     target_item: Tensor
     target_cell: Tensor
     target_weight: Tensor
+    label_row: Tensor
     moment_weight: Tensor
     stacks: tuple[Stack, ...]
 
@@ -130,8 +135,3 @@ class Pack:
 
     def _numbers(self, span: slice) -> Tensor:
         return torch.arange(span.start, span.stop, device=self.moment.device)
-
-    def to(self, device: torch.device) -> Pack:
-        """The same pack on `device`."""
-        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "stacks"}
-        return replace(self, **{name: part.to(device) for name, part in parts.items()})

@@ -10,11 +10,11 @@ import torch
 
 
 @contextmanager
-def repeatable(seed: int, threads: int, *, strict: bool = True) -> Iterator[None]:
+def repeatable(seed: int, threads: int, *, bitwise: bool = True) -> Iterator[None]:
     """Seeded, deterministic torch on `threads` threads; what was set before is set again afterwards.
 
     Args:
-        strict: refuse operations that have no deterministic form; without it they warn.
+        bitwise: refuse operations that have no deterministic form. On a GPU that would take several times as long, and is not promised.
     """
     deterministic: Any = torch.utils.deterministic
     before = (
@@ -24,7 +24,7 @@ def repeatable(seed: int, threads: int, *, strict: bool = True) -> Iterator[None
         deterministic.fill_uninitialized_memory,
     )
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=not strict)
+    torch.use_deterministic_algorithms(bitwise)
     deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of a step
     try:
         with torch.random.fork_rng():

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from footfall.core.sequences import Int64, Sequences
-from footfall.model.batches import group, pack
+from footfall.core.metrics import UNRANKED
+from footfall.core.sequences import Int32, Int64, Sequences
+from footfall.model.batches import group, pack_users
 from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
 from footfall.model.packs import Pack
+from footfall.model.prepared import prepare
 
 Float32 = npt.NDArray[np.float32]
 
@@ -69,7 +71,7 @@ class Scorer:
         logits = np.zeros((len(sequences), self.shape.items), np.float32)
         with torch.inference_mode():
             for users, packed in self._packs(sequences):
-                logits[users] = self._model.scores(packed).numpy()
+                logits[users] = self._model.scores(packed).cpu().numpy()
         return logits
 
     def vectors(self, sequences: Sequences) -> Float32:
@@ -77,8 +79,32 @@ class Scorer:
         states = np.zeros((len(sequences), self.shape.dim), np.float32)
         with torch.inference_mode():
             for users, packed in self._packs(sequences):
-                states[users[packed.order.numpy()]] = self._model(packed, newest=True)[0].numpy()
+                states[users[packed.order.numpy()]] = self._model(packed, newest=True)[0].cpu().numpy()
         return states
+
+    def ranks(self, sequences: Sequences, targets: Int32 | Int64, *, masked: bool) -> Int64:
+        """`core.metrics.ranks` of each user's target by these scores, counted where the model lies, so that no score leaves it.
+
+        Args:
+            sequences: U histories that are not empty.
+            targets: (U,) item_index, one a user, from 1 on.
+            masked: take all of the user's own history out of the ranking.
+        """
+        found = np.zeros(len(sequences), np.int64)
+        with torch.inference_mode():
+            for users, packed in self._packs(sequences):
+                scores = self._model.scores(packed)
+                column = torch.from_numpy(targets[users].astype(np.int64) - 1).to(scores.device)[:, None]
+                own = scores.gather(1, column)
+                seen = sequences.take(users)
+                if masked:
+                    cells = torch.from_numpy(np.stack([seen.owners, seen.item_index.astype(np.int64) - 1])[:, seen.item_index > 0])
+                    scores.index_put_(tuple(cells.to(scores.device)), scores.new_tensor(-torch.inf))
+                before = (scores > own).sum(1)
+                ties = (scores == own) & (torch.arange(self.shape.items, device=scores.device) < column)
+                hidden = scores.gather(1, column)[:, 0] == -torch.inf
+                found[users] = (before + ties.sum(1)).masked_fill_(hidden, UNRANKED).cpu().numpy()
+        return found
 
     def _packs(self, sequences: Sequences) -> Iterator[tuple[Int64, Pack]]:
         """Users with a history, by position, in packs."""
@@ -87,6 +113,6 @@ class Scorer:
             raise ValueError(
                 f"item_index up to {highest} and event type up to {types}; the model knows {self.shape.items} and {self.shape.event_types}"
             )
-        newest = sequences.last(self.shape.max_events)
+        newest, device = sequences.last(self.shape.max_events), self._model.item_bias.device
         for users in group(newest.lengths, _EVENTS_A_BATCH, np.flatnonzero(newest.lengths)):
-            yield users, pack(newest.take(users))
+            yield users, pack_users(prepare(newest.take(users)).to(device), np.arange(len(users)))

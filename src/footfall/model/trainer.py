@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import SupportsFloat
 
 import numpy as np
 import torch
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 from footfall.contracts import EVENT_TYPES, PURCHASE
 from footfall.core.sequences import Int64, Sequences
 from footfall.errors import SourceError
-from footfall.model.batches import chop, group, pack
+from footfall.model.batches import chop, group, pack_users
 from footfall.model.packs import Pack
+from footfall.model.prepared import Prepared, prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.repeatable import repeatable
 from footfall.model.spectral import item_vectors
@@ -27,8 +29,8 @@ from footfall.params import Train
 TARGET_TYPE = EVENT_TYPES.index(PURCHASE)
 """What is predicted: the items of the next purchase."""
 
-OnStep = Callable[[int, int, float, float], None]
-"""(step from 1, steps in all, loss, learning rate)."""
+OnStep = Callable[[int, int, SupportsFloat, float], None]
+"""(step from 1, steps in all, loss, learning rate). Whoever makes a number of the loss waits until the device has come so far."""
 OnEpoch = Callable[[SequenceModel], float | None]
 """Called with the model as it would be kept after each epoch. Where it answers with a figure, the model of the highest one is kept."""
 Keep = Callable[[Callable[[], State]], None]
@@ -74,7 +76,7 @@ def train(
         SourceError: there is nothing to predict before `train_end`, or an item that the configuration has no room for.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with repeatable(params.seed, params.threads, strict=device.type == "cpu"):
+    with repeatable(params.seed, params.threads, bitwise=device.type == "cpu"):
         history = chop(sequences.before(train_end), config.max_events)
         _check(history, config)
         counts = torch.from_numpy(np.bincount(history.item_index, minlength=config.items + 1))
@@ -84,7 +86,8 @@ def train(
         course = _Course(Training(model, counts, params))
         if kept is not None:
             course.resume(kept)
-        return _run(history, course, params, on_step, on_epoch, keep, patience)
+        prepared = prepare(history, TARGET_TYPE, params.basket_power).to(device)
+        return _run(prepared, course, params, on_step, on_epoch, keep, patience)
 
 
 def _check(history: Sequences, config: SequenceConfig) -> None:
@@ -92,15 +95,15 @@ def _check(history: Sequences, config: SequenceConfig) -> None:
         raise SourceError("item outside the vocabulary", where="sequences", expected=f"at most {config.items}", found=int(history.item_index.max()))
 
 
-def make_packs(history: Sequences, params: Train, epoch: int = 0) -> Iterator[Pack]:
-    """All of `history`, its users shuffled anew each epoch and grouped to the token budget."""
-    for users in _groups(history, params, epoch):
-        yield pack(history.take(users), TARGET_TYPE, params.basket_power)
+def make_packs(prepared: Prepared, params: Train, epoch: int = 0) -> Iterator[Pack]:
+    """All users, shuffled anew each epoch and grouped to the token budget."""
+    for users in _groups(prepared, params, epoch):
+        yield pack_users(prepared, users)
 
 
-def _groups(history: Sequences, params: Train, epoch: int) -> list[Int64]:
-    order = np.random.default_rng([params.seed, epoch]).permutation(len(history))
-    return list(group(history.lengths, params.tokens_per_step, order))
+def _groups(prepared: Prepared, params: Train, epoch: int) -> list[Int64]:
+    order = np.random.default_rng([params.seed, epoch]).permutation(len(prepared))
+    return list(group(prepared.events.lengths, params.tokens_per_step, order))
 
 
 def rate_at(step: int, steps: int, params: Train) -> float:
@@ -115,7 +118,7 @@ class _Course:
     def __init__(self, training: Training) -> None:
         """At the beginning."""
         self.training = training
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []
         self.figures: list[float] = []
         self.epochs = 0
         self.best: dict[str, Tensor] = {}
@@ -134,36 +137,39 @@ class _Course:
         """Whether so many epochs have brought nothing better."""
         return bool(patience and self.figures and len(self.figures) - 1 - self.figures.index(max(self.figures)) >= patience)
 
+    def told(self) -> list[float]:
+        """The losses as numbers."""
+        return torch.stack([loss.cpu().double() for loss in self.losses]).tolist() if self.losses else []
+
     def state(self) -> State:
         """All of it."""
-        numbers = {"losses": torch.tensor(self.losses, dtype=torch.float64), "figures": torch.tensor(self.figures, dtype=torch.float64)}
+        numbers = {"losses": torch.tensor(self.told(), dtype=torch.float64), "figures": torch.tensor(self.figures, dtype=torch.float64)}
         return self.training.state() | numbers | {"epochs": torch.tensor(self.epochs)} | {f"best.{name}": one for name, one in self.best.items()}
 
     def resume(self, state: State) -> None:
         """Go on from a `state`."""
         self.training.resume(state)
-        self.losses, self.figures, self.epochs = state["losses"].tolist(), state["figures"].tolist(), int(state["epochs"])
+        self.losses, self.figures, self.epochs = list(state["losses"]), state["figures"].tolist(), int(state["epochs"])
         self.best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
 
 
 def _run(
-    history: Sequences, course: _Course, params: Train, on_step: OnStep | None, on_epoch: OnEpoch | None, keep: Keep | None, patience: int
+    prepared: Prepared, course: _Course, params: Train, on_step: OnStep | None, on_epoch: OnEpoch | None, keep: Keep | None, patience: int
 ) -> Trained:
     """All epochs that are left, or until `patience` of them have brought nothing."""
-    training, device = course.training, course.training.model.item_bias.device
-    plan = [_groups(history, params, epoch) for epoch in range(params.epochs)]
+    training = course.training
+    plan = [_groups(prepared, params, epoch) for epoch in range(params.epochs)]
     steps = sum(map(len, plan))
-    targets = _targets(history)
+    targets = int(prepared.targets.offsets[-1])
     if not targets:
         raise SourceError(
-            "nothing to learn from", where="sequences", expected="a user with two purchases before the cut", found=f"{len(history)} users"
+            "nothing to learn from", where="sequences", expected="a user with two purchases before the cut", found=f"{len(prepared)} users"
         )
     for epoch in range(course.epochs, params.epochs):
         done = len(course.losses) - sum(map(len, plan[:epoch]))
         for users in plan[epoch][done:]:
             rate = rate_at(len(course.losses), steps, params)
-            packed = pack(history.take(users), TARGET_TYPE, params.basket_power)
-            course.losses.append(training.step(packed.to(device), rate))
+            course.losses.append(training.step(pack_users(prepared, users), rate))
             if on_step is not None:
                 on_step(len(course.losses), steps, course.losses[-1], rate)
             if keep is not None:
@@ -173,9 +179,4 @@ def _run(
             break
     model = training.model.cpu().eval()
     model.load_state_dict(course.best)
-    return Trained(model, len(history.item_index), targets, course.losses, course.figures)
-
-
-def _targets(history: Sequences) -> int:
-    """Targets an epoch."""
-    return sum(pack(history.take(users), TARGET_TYPE).targets for users in group(history.lengths, 65_536, np.arange(len(history))))
+    return Trained(model, int(prepared.events.offsets[-1]), targets, course.told(), course.figures)

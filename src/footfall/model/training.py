@@ -39,14 +39,16 @@ class Training:
         self._average = [weight.detach().clone() for weight in model.parameters()] if params.average else []
         self._steps = 0
 
-    def step(self, packed: Pack, rate: float) -> float:
-        """One optimiser step at this learning rate; returns the loss."""
+    def step(self, packed: Pack, rate: float) -> Tensor:
+        """One optimiser step at this learning rate; returns the loss, a number on the device: to read it is to wait for it."""
         for weights in self._optimiser.param_groups:
             weights["lr"] = rate * weights["pace"]
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+        factors = torch.bfloat16 if self._device.type == "cuda" else None
+        with torch.autocast(self._device.type, factors, enabled=factors is not None):
             states, bonuses = self.model(packed)
         drawn = self._sampler.draw(self._device) if self._sampler else None
-        loss = softmax_loss(states.float(), self.model.item.weight, self.model.item_bias, [b.float() for b in bonuses], packed, drawn)
+        wide = [bonus.float() for bonus in bonuses]
+        loss = softmax_loss(states.float(), self.model.item.weight, self.model.item_bias, wide, packed, drawn, factors=factors)
         self._optimiser.zero_grad()
         loss.backward()
         self._optimiser.step()
@@ -54,7 +56,7 @@ class Training:
         if self._average:  # a short memory at first, so that where it began is forgotten
             with torch.no_grad():
                 torch._foreach_lerp_(self._average, list(self.model.parameters()), 1 - min(self._params.average, self._steps / (10 + self._steps)))
-        return float(loss.detach())
+        return loss.detach()
 
     @contextmanager
     def averaged(self) -> Iterator[SequenceModel]:

@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from safetensors.numpy import save
 
@@ -40,7 +40,7 @@ class Progress:
         """Start the clock."""
         self._start = self._said = time.monotonic()
 
-    def __call__(self, step: int, steps: int, loss: float) -> None:
+    def __call__(self, step: int, steps: int, loss: SupportsFloat) -> None:
         """Take in one step."""
         now = time.monotonic()
         terminal, last = sys.stderr.isatty(), step == steps
@@ -49,7 +49,7 @@ class Progress:
         self._said = now
         pace = step / max(now - self._start, 1e-9)
         done = "#" * (24 * step // steps)
-        line = f"train [{done:.<24}] step {step}/{steps}  loss {loss:.4f}  {pace:.1f} steps/s  {(steps - step) / pace:.0f} s left"
+        line = f"train [{done:.<24}] step {step}/{steps}  loss {float(loss):.4f}  {pace:.1f} steps/s  {(steps - step) / pace:.0f} s left"
         sys.stderr.write(f"\r{line}\033[K" if terminal and not last else f"\r{line}\033[K\n" if terminal else f"{line}\n")
         sys.stderr.flush()
 
@@ -64,11 +64,11 @@ class Curves:
             dvclive: Any = importlib.import_module("dvclive")
             self._live = dvclive.Live(str(folder), save_dvc_exp=False, dvcyaml=None, monitor_system=False)
 
-    def __call__(self, step: int, steps: int, loss: float, rate: float) -> None:
+    def __call__(self, step: int, steps: int, loss: SupportsFloat, rate: float) -> None:
         """Log each `CURVE_STEPS`th step and the last."""
         if self._live is not None and (step % CURVE_STEPS == 0 or step == steps):
             self._live.step = step
-            self._live.log_metric("train/loss", loss)
+            self._live.log_metric("train/loss", float(loss))
             self._live.log_metric("train/learning_rate", rate)
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S) ->
     )
     progress, curves = Progress(), Curves(paths.curves)
 
-    def on_step(step: int, steps: int, loss: float, rate: float) -> None:
+    def on_step(step: int, steps: int, loss: SupportsFloat, rate: float) -> None:
         progress(step, steps, loss)
         curves(step, steps, loss, rate)
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.contracts import EVENT_TYPES
-from footfall.model.batches import chop, gap_bucket, group, pack
+from footfall.model.batches import chop, group, pack, round_up
 from footfall.model.packs import Pack
+from footfall.model.prepared import gap_bucket
 from tests.unit.footfall.model.shop_of_habits import DAY_US, build, habits
 
 SEARCH, VIEW, BUY = (EVENT_TYPES.index(name) for name in ("search", "view", "purchase"))
@@ -54,7 +56,7 @@ def test_equal_times_of_two_users_stay_apart() -> None:
 def test_distance_zero_marks_exactly_the_future() -> None:
     packed = pack(build([(1, BUY, 0), (1, BUY, 7), (1, BUY, 14)]))
     assert packed.distance.view(3, 3).tolist() == [[1, 0, 0], [2, 1, 0], [3, 2, 1]]
-    week, fortnight = gap_bucket(np.array([7, 14]) * DAY_US).tolist()
+    week, fortnight = gap_bucket(torch.tensor([7, 14]) * DAY_US).tolist()
     assert packed.gap.view(3, 3)[2].tolist() == [fortnight, week, 0]
     assert fortnight == week + 4  # four buckets a doubling
 
@@ -100,3 +102,16 @@ def test_groups_hold_every_user_once_and_keep_to_the_budget(lengths: list[int], 
 def test_larger_baskets_weigh_more_by_the_power_that_is_asked_for() -> None:
     weights = pack(build([(1, BUY, 0), (1, BUY, 1), (2, BUY, 1), (3, BUY, 1), (4, BUY, 1), (1, BUY, 2)]), BUY, basket_power=0.5).moment_weight
     assert weights.tolist() == [2, 1, 0]
+
+
+def test_a_gap_bucket_is_a_quarter_of_a_doubling_of_hours() -> None:
+    hour = 3_600_000_000
+    assert gap_bucket(torch.tensor([0, 1, hour, 3 * hour, 3 * hour + 1, 10**18])).tolist() == [0, 1, 4, 8, 9, 63]
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=30))
+def test_few_stacks_have_room_for_everybody_and_seldom_half_as_much_again(lengths: list[int]) -> None:
+    moments = np.array(lengths)
+    room = round_up(moments)
+    assert (room >= moments).all()
+    assert (room < np.maximum(1.5 * moments, 4.5)).all()

@@ -88,3 +88,27 @@ def test_the_logq_correction_estimates_the_whole_catalogue() -> None:
     assert set(items.tolist()) == {1, 2, 3, 4, 5}
     estimate = (logits[items] - log_expected).exp().sum()
     assert estimate == pytest.approx(float(logits[1:].exp().sum()), rel=0.03)
+
+
+def test_factors_may_be_rounded_and_the_bias_hardly_is(packed: Pack, inputs: list[Tensor]) -> None:
+    states, items, bias, *bonuses = inputs
+    bias = (bias - 9.0).detach().requires_grad_()
+    exact, rounded = (softmax_loss(states, items, bias, bonuses, packed, factors=kind) for kind in (None, torch.bfloat16))
+    torch.testing.assert_close(rounded, exact, rtol=1e-3, atol=0)
+    wanted = [states, items, bias, *bonuses]
+    for ours, theirs in zip(torch.autograd.grad(rounded, wanted), torch.autograd.grad(exact, wanted), strict=True):
+        assert (ours - theirs).norm() < 0.01 * theirs.norm()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_gpu_gives_the_loss_and_the_gradients_of_a_cpu(packed: Pack, inputs: list[Tensor], sampled: bool) -> None:
+    drawn = (torch.tensor([1, 5, 5, 30, 17]), torch.tensor([-0.5, 0.2, 0.2, -1.0, 0.0])) if sampled else None
+    there = torch.device("cuda")
+    moved = replace(packed, **{name: part.to(there) for name, part in vars(packed).items() if isinstance(part, Tensor)})
+    ours = [one.detach().to(there).requires_grad_() for one in inputs]
+    on_gpu = softmax_loss(*ours[:3], ours[3:], moved, drawn and (drawn[0].to(there), drawn[1].to(there)))
+    on_cpu = softmax_loss(*inputs[:3], inputs[3:], packed, drawn)
+    assert float(on_gpu) == pytest.approx(float(on_cpu), rel=1e-5)
+    for mine, other in zip(torch.autograd.grad(on_gpu, ours), torch.autograd.grad(on_cpu, inputs), strict=True):
+        assert (mine.cpu() - other).norm() < 1e-4 * other.norm()

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from footfall.core.sequences import Sequences
-from footfall.model.batches import pack
+from footfall.model.batches import pack, pack_users
+from footfall.model.losses import softmax_loss
 from footfall.model.network import dropout
+from footfall.model.prepared import prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from tests.unit.footfall.model.shop_of_habits import CONFIG, build, habits
 
@@ -100,3 +102,19 @@ def test_a_fresh_model_ranks_by_repeats_then_popularity() -> None:
     row = scores(made.eval(), build([(3, BUY, 0), (3, BUY, 7), (9, BUY, 7)]))[0]
     assert row[3 - 1] > row[4 - 1] + 0.5
     assert np.argmax(np.delete(row, [2, 8])) == CONFIG.items - 3
+
+
+def test_empty_moments_in_front_change_no_score_and_no_loss(model: SequenceModel) -> None:
+    prepared = prepare(build(*([(item + 1, BUY, 2.0 * day) for day in range(n) for item in (day % 9, n)] for n in range(1, 12))), BUY)
+    users = np.arange(len(prepared))
+    exact, few = pack_users(prepared, users), pack_users(prepared, users, few_stacks=True)
+    assert len(few.stacks) < len(exact.stacks)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.scores(few), model.scores(exact), rtol=1e-5, atol=1e-5)
+        for drawn in (None, (torch.tensor([1, 5, 30]), torch.zeros(3))):
+            of_exact, of_few = (
+                softmax_loss(states, model.item.weight, model.item_bias, bonuses, packed, drawn)
+                for packed in (exact, few)
+                for states, bonuses in (model(packed),)
+            )
+            torch.testing.assert_close(of_few, of_exact)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from footfall.core.metrics import UNRANKED, ranks
 from footfall.model.batches import pack
 from footfall.model.pretrained import SequenceModel
 from footfall.model.scorer import Scorer
@@ -105,3 +106,13 @@ def test_foreign_weights_are_refused(
 def test_an_event_that_the_model_cannot_know_is_refused(scorer: Scorer, event: tuple[int, int, float]) -> None:
     with pytest.raises(ValueError, match="the model knows"):
         scorer.scores(build([event]))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_ranks_are_those_of_the_scores(scorer: Scorer, masked: bool) -> None:
+    sequences = habits(users=12)
+    targets = np.random.default_rng(2).integers(1, ITEMS + 1, len(sequences)).astype(np.int32)
+    targets[0] = sequences.item_index[sequences.item_index > 0][0]  # of the first user's own history: masked, it cannot be ranked
+    expected = ranks(scorer.scores(sequences), targets, sequences if masked else None)
+    np.testing.assert_array_equal(scorer.ranks(sequences, targets, masked=masked), expected)
+    assert bool(expected[0] == UNRANKED) is masked

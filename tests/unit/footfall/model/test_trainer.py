@@ -10,6 +10,7 @@ import torch
 from footfall.core.sequences import Sequences
 from footfall.errors import SourceError
 from footfall.model.batches import chop, pack
+from footfall.model.prepared import prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.repeatable import repeatable
 from footfall.model.spectral import item_vectors
@@ -65,7 +66,7 @@ def _habits_of(sequences: Sequences, user: int) -> list[int]:
 
 def test_every_event_of_every_user_is_in_one_pack() -> None:
     sequences = habits()
-    packs = list(make_packs(chop(sequences, CONFIG.max_events), PARAMS))
+    packs = list(make_packs(prepare(chop(sequences, CONFIG.max_events), BUY), PARAMS))
     assert sum(packed.events for packed in packs) == len(sequences.item_index)
     trained = train(sequences, CUT * 100, CONFIG, PARAMS)
     assert trained.events == len(sequences.item_index)

@@ -1,0 +1,168 @@
+"""Histories made ready for packing: what is true of a user whoever else is in a step, found once for all users and held where the model trains.
+
+Packing (`batches.pack`) then only copies runs of these arrays. A row is a user's own number of a moment, a key its own number of a distinct item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from footfall.core.sequences import Int64, Sequences
+from footfall.model.packs import GAP_BUCKETS
+
+HOUR_US = 3_600_000_000
+_GAP_STEPS = 4  # time-gap buckets per doubling: a week is told from ten days; 64 buckets reach 6 years
+_CPU = torch.device("cpu")
+_BOUNDS = torch.from_numpy(np.floor((2.0 ** (np.arange(GAP_BUCKETS - 1) / _GAP_STEPS) - 1.0) * HOUR_US).astype(np.int64))
+"""The longest gap of each bucket but the last, microseconds: whole numbers, so that every device finds the same bucket."""
+
+
+def gap_bucket(gap_us: Tensor) -> Tensor:
+    """Time-gap bucket: 0 for none, then `_GAP_STEPS` a doubling of (1 + hours)."""
+    return torch.bucketize(gap_us, _BOUNDS.to(gap_us.device))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Arrays that hold a run of values a user, user after user.
+
+    Attributes:
+        offsets: (U + 1,) where the runs begin; on the CPU.
+        columns: name -> (N,) values.
+    """
+
+    offsets: Int64
+    columns: Mapping[str, Tensor]
+
+    @cached_property
+    def lengths(self) -> Int64:
+        """(U,) values a user."""
+        return np.diff(self.offsets)
+
+    def to(self, device: torch.device) -> Runs:
+        """The same on `device`."""
+        return Runs(self.offsets, {name: column.to(device) for name, column in self.columns.items()})
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """U users.
+
+    Attributes:
+        events: item, event_type, row, share (one over the events in its moment).
+        touches: row, key, event_type of the events with an item.
+        moments: time (microseconds), gap_before (bucket since the user's previous moment), weight (of its targets in the loss; 0 without any).
+        candidates: item; each user's distinct items, ascending.
+        targets: row, key, item, weight (sums to 1 over a row's).
+        labels: row; those that have targets.
+    """
+
+    events: Runs
+    touches: Runs
+    moments: Runs
+    candidates: Runs
+    targets: Runs
+    labels: Runs
+
+    def __len__(self) -> int:
+        """Number of users."""
+        return len(self.events.offsets) - 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.events.columns["row"].device
+
+    def to(self, device: torch.device) -> Prepared:
+        """The same on `device`."""
+        return Prepared(*(runs.to(device) for runs in (self.events, self.touches, self.moments, self.candidates, self.targets, self.labels)))
+
+
+def prepare(sequences: Sequences, target_type: int | None = None, basket_power: float = 0.0) -> Prepared:
+    """Make users ready that each have at least one event.
+
+    Args:
+        sequences: the users, already cut to what the model may read.
+        target_type: event type code whose items are predicted: a moment's targets are the distinct items of the next moment of the same user
+            that holds such an event. None: no targets (requests).
+        basket_power: a moment weighs its number of targets to this power.
+    """
+    owner, users = sequences.owners, len(sequences)
+    starts = np.ones(len(owner), dtype=bool)
+    starts[1:] = (np.diff(sequences.occurred_at) != 0) | (np.diff(owner) != 0)
+    row = np.cumsum(starts) - 1
+    moment_owner, time = owner[starts], sequences.occurred_at[starts]
+    moments = _offsets(moment_owner, users)
+    gap_before = np.diff(time, prepend=time[:1])
+    gap_before[moments[:-1]] = 0
+
+    known = sequences.item_index > 0
+    width = int(sequences.item_index.max(initial=0)) + 1
+    keys, key = np.unique(owner[known] * width + sequences.item_index[known], return_inverse=True)  # (user, item), ascending
+    candidates = _offsets(keys // width, users)
+
+    kind = sequences.event_type.astype(np.int32)
+    target_row, target_key = _targets(row[known], key, kind[known] == target_type, moment_owner)
+    count = np.bincount(target_row, minlength=len(time))
+    labels = np.flatnonzero(count)
+    own_row, own_key = moments[moment_owner], candidates[keys // width]  # what a user's own numbers begin at
+
+    def runs(offsets: Int64, **columns: np.ndarray) -> Runs:
+        return Runs(offsets, {name: torch.from_numpy(np.ascontiguousarray(column)) for name, column in columns.items()})
+
+    return Prepared(
+        events=runs(
+            sequences.offsets.astype(np.int64),
+            item=sequences.item_index.astype(np.int32),
+            event_type=kind,
+            row=(row - own_row[row]).astype(np.int32),
+            share=(1.0 / np.bincount(row))[row].astype(np.float32),
+        ),
+        touches=runs(
+            _offsets(owner[known], users),
+            row=(row - own_row[row])[known].astype(np.int32),
+            key=(key - own_key[key]).astype(np.int32),
+            event_type=kind[known],
+        ),
+        moments=runs(
+            moments,
+            time=time,
+            gap_before=gap_bucket(torch.from_numpy(gap_before)).numpy(),
+            weight=np.where(count > 0, np.maximum(count, 1.0) ** basket_power, 0.0).astype(np.float32),
+        ),
+        candidates=runs(candidates, item=keys % width),
+        targets=runs(
+            _offsets(moment_owner[target_row], users),
+            row=(target_row - own_row[target_row]).astype(np.int32),
+            key=(target_key - own_key[target_key]).astype(np.int32),
+            item=keys[target_key] % width,
+            weight=(1.0 / np.maximum(count, 1))[target_row].astype(np.float32),
+        ),
+        labels=runs(_offsets(moment_owner[labels], users), row=(labels - own_row[labels]).astype(np.int32)),
+    )
+
+
+def _offsets(owner: Int64, users: int) -> Int64:
+    """(U + 1,) from the ascending owners of some values."""
+    return np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=users))]).astype(np.int64)
+
+
+def _targets(row: Int64, key: Int64, wanted: np.ndarray, moment_owner: Int64) -> tuple[Int64, Int64]:
+    """(row, key) of every target: for each moment the distinct items of its user's next moment that holds a wanted event."""
+    pairs = np.unique(np.stack([row[wanted], key[wanted]]), axis=1)
+    labelled = np.unique(pairs[0])  # rows that are somebody's target moment
+    after = np.searchsorted(labelled, np.arange(len(moment_owner)), side="right")
+    rows = np.flatnonzero(after < len(labelled))
+    following = labelled[after[rows]]
+    same = moment_owner[following] == moment_owner[rows]
+    rows, following = rows[same], following[same]
+    begin, end = np.searchsorted(pairs[0], following), np.searchsorted(pairs[0], following, side="right")
+    counts = end - begin
+    index = np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    return np.repeat(rows, counts), pairs[1][index]
