@@ -17,12 +17,12 @@ from benchmarks.contestants.histories import HELD_OUT
 from benchmarks.contestants.turns import Turns
 from benchmarks.sequences_text import STEP_US, read_sequences_text
 from footfall.core.sequences import Int64, Sequences
-from footfall.model.batches import group, pack_users
+from footfall.model.batches import Layout, group, pack_users
 from footfall.model.losses import softmax_loss
 from footfall.model.prepared import prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.repeatable import repeatable
-from footfall.model.trainer import TARGET_TYPE
+from footfall.model.trainer import TARGET_TYPE, layout_of
 from footfall.model.training import Training
 from footfall.params import load_params
 
@@ -42,6 +42,7 @@ def run(settings: dict[str, Any], turns: Turns) -> None:
         nn.Module.to(model, device)
         training = Training(model, torch.from_numpy(np.bincount(history.item_index, minlength=config.items + 1)), params)
         prepared = prepare(history, TARGET_TYPE, params.basket_power).to(device)
+        layout = layout_of(prepared, params)
         turns.begin(
             version=f"footfall {version('footfall')}",
             parameters=sum(weight.numel() for weight in model.parameters()),
@@ -50,12 +51,12 @@ def run(settings: dict[str, Any], turns: Turns) -> None:
             users=len(history),
         )
         for users in batches(history, settings):
-            packed = pack_users(prepared, users)
+            packed = pack_users(prepared, users, layout)
             training.step(packed, settings["rate"])
             if device.type == "cuda":
                 torch.cuda.synchronize()
             turns.stepped(packed.targets, packed.events)
-        turns.end(loss=_loss(training.model, history.take(np.arange(settings["checked"])), device))
+        turns.end(loss=_loss(training.model, history.take(np.arange(settings["checked"]))))
 
 
 def histories(settings: dict[str, Any]) -> Sequences:
@@ -79,9 +80,10 @@ def batches(history: Sequences, settings: dict[str, Any]) -> Iterator[Int64]:
             yield users
 
 
-def _loss(model: SequenceModel, history: Sequences, device: torch.device) -> float:
+def _loss(model: SequenceModel, history: Sequences) -> float:
     """Cross-entropy a target over the whole catalogue, without dropout."""
-    packed = pack_users(prepare(history, TARGET_TYPE).to(device), np.arange(len(history)))
+    packed = pack_users(prepare(history, TARGET_TYPE), np.arange(len(history)), Layout.EXACT)
+    nn.Module.to(model, torch.device("cpu"))
     with torch.no_grad():
         states, bonuses = model.eval()(packed)
         return float(softmax_loss(states, model.item.weight, model.item_bias, bonuses, packed))

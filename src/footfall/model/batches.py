@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,9 @@ from torch import Tensor
 from footfall.core.sequences import Int64, Sequences
 from footfall.model.packs import DISTANCE_BUCKETS, Pack, Stack
 from footfall.model.prepared import Prepared, Runs, gap_bucket, prepare
+
+BIN = 64
+"""Moments of a bin, at least."""
 
 
 def chop(sequences: Sequences, events: int) -> Sequences:
@@ -39,38 +43,45 @@ def group(lengths: Int64, tokens: int, order: Int64) -> Iterator[Int64]:
         yield np.array(held, dtype=np.int64)
 
 
+class Layout(enum.Enum):
+    """Who shares a rectangle.
+
+    A CPU is best served by many small rectangles without a position that is not needed, a GPU by few large ones.
+    """
+
+    EXACT = enum.auto()
+    """Users with equally many moments."""
+    SIMILAR = enum.auto()
+    """Users with similarly many; the shorter have empty moments in front."""
+    BINS = enum.auto()
+    """All: each "user" of the only stack is a bin of several users, who do not see each other. For training by the exact softmax alone."""
+
+
 def pack(sequences: Sequences, target_type: int | None = None, basket_power: float = 0.0) -> Pack:
     """Pack users that each have at least one event; see `prepared.prepare` for the arguments."""
-    return pack_users(prepare(sequences, target_type, basket_power), np.arange(len(sequences)))
+    return pack_users(prepare(sequences, target_type, basket_power), np.arange(len(sequences)), Layout.EXACT)
 
 
-def pack_users(prepared: Prepared, users: Int64, *, few_stacks: bool | None = None) -> Pack:
-    """Pack the users at these positions, where they lie.
-
-    A stack holds users with equally many moments, so that no position is computed which is not needed. With `few_stacks` users of similar lengths
-    share one, and the shorter have empty moments in front: a GPU, where that is the default, prefers few large rectangles to many small ones.
-    """
+def pack_users(prepared: Prepared, users: Int64, layout: Layout) -> Pack:
+    """Pack the users at these positions, where they lie."""
     device = prepared.device
-    moments = prepared.moments.lengths[users]
-    room = round_up(moments) if (device.type == "cuda" if few_stacks is None else few_stacks) else moments
-    order = np.argsort(room, kind="stable")
-    users, moments, room = users[order], moments[order], room[order]
-    places = _Places(moments, room, prepared.candidates.lengths[users], prepared.labels.lengths[users])
+    places = _Places(prepared, users, layout)
+    users = users[places.order]
     runs = (prepared.events, prepared.touches, prepared.moments, prepared.candidates, prepared.targets, prepared.labels)
     facts = np.stack([*(column for one in runs for column in _cut(one, users)), places.row, places.candidate, places.cell, places.width])
     numbers = iter(torch.from_numpy(facts).to(device, non_blocking=True))
     events, touches, steps, distinct, targets, labels = (_Taken(one, users, next(numbers), next(numbers)) for one in runs)
     row, candidate, cell, width = numbers
 
-    rows = places.stacks[-1].rows.stop
-    steps_row = row[steps.owner] + steps.within()
+    rows, at = places.stacks[-1].rows.stop, row[steps.owner] + steps.within()
     time, gap_before, weight = (
-        torch.zeros(rows, dtype=steps[name].dtype, device=device).index_copy_(0, steps_row, steps[name]) for name in ("time", "gap_before", "weight")
+        torch.zeros(rows, dtype=steps[name].dtype, device=device).index_copy_(0, at, steps[name]) for name in ("time", "gap_before", "weight")
     )
+    owner = None if layout is Layout.EXACT else torch.arange(-rows, 0, device=device).index_copy_(0, at, steps.owner)
+    distance, gap = _relations(time, owner, places.stacks)
     item = torch.zeros(places.stacks[-1].candidates.stop, dtype=torch.int64, device=device)
-    distance, gap = _relations(time, room - moments, places.stacks)
     return Pack(
-        order=torch.from_numpy(order),
+        order=torch.from_numpy(places.order),
         item_index=events["item"].long(),
         event_type=events["event_type"].long(),
         moment=row[events.owner] + events["row"],
@@ -92,7 +103,7 @@ def pack_users(prepared: Prepared, users: Int64, *, few_stacks: bool | None = No
 
 
 def round_up(moments: Int64) -> Int64:
-    """The next number of moments of which there are stacks on a GPU: two a doubling, from 4 on."""
+    """The next number of moments of which there are stacks in `Layout.SIMILAR`: two a doubling, from 4 on."""
     power = 2 ** np.ceil(np.log2(np.maximum(moments, 4))).astype(np.int64)
     return np.where(moments <= power * 3 // 4, np.maximum(power * 3 // 4, 4), power)
 
@@ -122,12 +133,27 @@ class _Taken:
 
 
 class _Places:
-    """Where everything of each user stands, from (U,) moments, moments of its stack (ascending), distinct items and labels.
+    """Where everything of each user stands, in the order in which they are packed.
 
-    What a user lacks to the stack's size stands in front, so that newest moments and candidates end together, and candidates are ascending.
+    In a stack of users what one lacks to its size stands in front, so that newest moments and candidates end together. Candidates are ascending.
+
+    Attributes:
+        order: (U,) which of the given users each packed one is.
+        row, candidate, cell: (U,) flat position of the first moment, candidate and grid cell.
+        width: (U,) grid cells a moment.
     """
 
-    def __init__(self, moments: Int64, room: Int64, distinct: Int64, labels: Int64) -> None:
+    def __init__(self, prepared: Prepared, users: Int64, layout: Layout) -> None:
+        moments, distinct, labels = (runs.lengths[users] for runs in (prepared.moments, prepared.candidates, prepared.labels))
+        if layout is Layout.BINS:
+            self.order = np.arange(len(users))
+            self._in_bins(moments, distinct, int(labels.sum()))
+        else:
+            room = round_up(moments) if layout is Layout.SIMILAR else moments
+            self.order = np.argsort(room, kind="stable")
+            self._in_stacks(*(numbers[self.order] for numbers in (moments, room, distinct, labels)))
+
+    def _in_stacks(self, moments: Int64, room: Int64, distinct: Int64, labels: Int64) -> None:
         lengths, first_user, users = np.unique(room, return_index=True, return_counts=True)
         widest = np.maximum(np.maximum.reduceat(distinct, first_user), 1)
         sizes = np.stack([users * lengths, users * lengths**2, users * widest, users * lengths * widest, np.add.reduceat(labels, first_user)])
@@ -141,19 +167,44 @@ class _Places:
         self.candidate = starts[2][stack] + within * self.width + self.width - distinct
         self.cell = starts[3][stack] + (within * room + room - moments) * self.width + self.width - distinct
 
+    def _in_bins(self, moments: Int64, distinct: Int64, labels: int) -> None:
+        length = max(BIN, int(moments.max(initial=0)))
+        bins, row, candidate = fill(moments, distinct, length)
+        used, width = int(bins[-1]) + 1, max(int((candidate + distinct).max()), 1)
+        self.stacks = (Stack(used, length, width, 0, 0, 0, 0, 0, labels),)
+        self.width = np.full(len(moments), width)
+        self.row = bins * length + row
+        self.candidate = bins * width + candidate
+        self.cell = self.row * width + candidate
 
-def _relations(time: Tensor, empty: Int64, stacks: tuple[Stack, ...]) -> tuple[Tensor, Tensor]:
-    """Distance and gap buckets of each user's T x T square, flat; one of the (U,) empty moments sees itself alone, and nobody else sees it."""
-    lacking = torch.from_numpy(empty).to(time.device, non_blocking=True)[:, None] if empty.any() else None
-    distances, gaps, first = [], [], 0
+
+def fill(moments: Int64, distinct: Int64, length: int) -> tuple[Int64, Int64, Int64]:
+    """(U,) each: the bin of each user, and how many moments and candidates stand before it there; a bin is closed when the next one does not fit."""
+    bins, rows, before = (np.empty(len(moments), np.int64) for _ in range(3))
+    number = row = candidate = 0
+    for user, (steps, items) in enumerate(zip(moments.tolist(), distinct.tolist(), strict=True)):
+        if row + steps > length:
+            number, row, candidate = number + 1, 0, 0
+        bins[user], rows[user], before[user] = number, row, candidate
+        row, candidate = row + steps, candidate + items
+    return bins, rows, before
+
+
+def _relations(time: Tensor, owner: Tensor | None, stacks: tuple[Stack, ...]) -> tuple[Tensor, Tensor]:
+    """Distance and gap buckets of each T x T square, flat.
+
+    Args:
+        time: (M,) of each moment.
+        owner: (M,) whose it is, where several users share a square or moments are empty; an empty one is its own owner's only one.
+        stacks: where the squares lie.
+    """
+    distances, gaps = [], []
     for stack in stacks:
         steps, times = torch.arange(stack.moments, device=time.device), time[stack.rows].view(stack.users, stack.moments)
-        distance = (steps[:, None] - steps + 1).clamp(0, DISTANCE_BUCKETS - 1)
-        squares = distance.expand(stack.users, -1, -1)
-        if lacking is not None:
-            hidden = (steps < lacking[first : first + stack.users])[:, None] & (distance != 1)
-            squares = squares.masked_fill(hidden, 0)
+        squares = (steps[:, None] - steps + 1).clamp(0, DISTANCE_BUCKETS - 1).expand(stack.users, -1, -1)
+        if owner is not None:
+            owners = owner[stack.rows].view(stack.users, stack.moments)
+            squares = squares * (owners[:, :, None] == owners[:, None])
         distances.append(squares.reshape(-1))
         gaps.append((times[:, :, None] - times[:, None]).reshape(-1))
-        first += stack.users
     return torch.cat(distances), gap_bucket(torch.cat(gaps))

@@ -62,6 +62,11 @@ def dropout(x: Tensor, chance: float, training: bool) -> Tensor:
     return x * (draws >= least).view(x.shape).to(x.dtype).mul_(256 / (256 - least))
 
 
+def _one_of_few(index: Tensor, rows: Tensor) -> Tensor:
+    """`rows[index]` as a product: the slope of a look-up would wait at a handful of rows for thousands of sums, which a GPU does one by one."""
+    return F.one_hot(index, len(rows)).to(rows.dtype) @ rows
+
+
 class Block(nn.Module):
     """Attention and SwiGLU, each pre-normed and added through its own sigmoid gate."""
 
@@ -129,7 +134,7 @@ class SequenceNetwork(nn.Module):
         Users stand in the pack's order.
         """
         heads = self.shape.heads
-        x_ED = (self.item(pack.item_index) + self.event_type(pack.event_type)) * pack.share[:, None]
+        x_ED = (self.item(pack.item_index) + _one_of_few(pack.event_type, self.event_type.weight)) * pack.share[:, None]
         x_MD = torch.zeros(len(pack.gap_before), self.shape.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
         x_MD = dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
         told = self._relations(pack, slice(heads if newest else None), newest=False)
@@ -167,7 +172,8 @@ class SequenceNetwork(nn.Module):
         exp(bias + bonus) = popularity + decayed count / 100: personal frequency, with popularity for the rest.
         """
         rows = [kernel.shape[2] for kernel in kernels]
-        counts = torch.zeros(pack.cells, device=states.device).index_add(0, pack.event_cell, self.repeat_type[pack.cell_type]).relu()
+        repeats = _one_of_few(pack.cell_type, self.repeat_type[:, None])[:, 0]
+        counts = torch.zeros(pack.cells, device=states.device).index_add(0, pack.event_cell, repeats).relu()
         weights = (self.repeat_state(states) + self.repeat_weight).float().exp()
         by_stack = zip(
             pack.stacks,

@@ -12,7 +12,7 @@ import torch
 
 from footfall.core.metrics import UNRANKED
 from footfall.core.sequences import Int32, Int64, Sequences
-from footfall.model.batches import group, pack_users
+from footfall.model.batches import Layout, group, pack_users
 from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
 from footfall.model.packs import Pack
 from footfall.model.prepared import prepare
@@ -114,5 +114,6 @@ class Scorer:
                 f"item_index up to {highest} and event type up to {types}; the model knows {self.shape.items} and {self.shape.event_types}"
             )
         newest, device = sequences.last(self.shape.max_events), self._model.item_bias.device
+        layout = Layout.SIMILAR if device.type == "cuda" else Layout.EXACT
         for users in group(newest.lengths, _EVENTS_A_BATCH, np.flatnonzero(newest.lengths)):
-            yield users, pack_users(prepare(newest.take(users)).to(device), np.arange(len(users)))
+            yield users, pack_users(prepare(newest.take(users)).to(device), np.arange(len(users)), layout)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from footfall.contracts import EVENT_TYPES, PURCHASE
 from footfall.core.sequences import Int64, Sequences
 from footfall.errors import SourceError
-from footfall.model.batches import chop, group, pack_users
+from footfall.model.batches import Layout, chop, group, pack_users
 from footfall.model.packs import Pack
 from footfall.model.prepared import Prepared, prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
@@ -98,7 +98,14 @@ def _check(history: Sequences, config: SequenceConfig) -> None:
 def make_packs(prepared: Prepared, params: Train, epoch: int = 0) -> Iterator[Pack]:
     """All users, shuffled anew each epoch and grouped to the token budget."""
     for users in _groups(prepared, params, epoch):
-        yield pack_users(prepared, users)
+        yield pack_users(prepared, users, layout_of(prepared, params))
+
+
+def layout_of(prepared: Prepared, params: Train) -> Layout:
+    """How a step's users are best packed where they lie."""
+    if prepared.device.type == "cpu":
+        return Layout.EXACT
+    return Layout.SIMILAR if params.negatives else Layout.BINS
 
 
 def _groups(prepared: Prepared, params: Train, epoch: int) -> list[Int64]:
@@ -159,7 +166,7 @@ def _run(
     """All epochs that are left, or until `patience` of them have brought nothing."""
     training = course.training
     plan = [_groups(prepared, params, epoch) for epoch in range(params.epochs)]
-    steps = sum(map(len, plan))
+    steps, layout = sum(map(len, plan)), layout_of(prepared, params)
     targets = int(prepared.targets.offsets[-1])
     if not targets:
         raise SourceError(
@@ -169,7 +176,7 @@ def _run(
         done = len(course.losses) - sum(map(len, plan[:epoch]))
         for users in plan[epoch][done:]:
             rate = rate_at(len(course.losses), steps, params)
-            course.losses.append(training.step(pack_users(prepared, users), rate))
+            course.losses.append(training.step(pack_users(prepared, users, layout), rate))
             if on_step is not None:
                 on_step(len(course.losses), steps, course.losses[-1], rate)
             if keep is not None:

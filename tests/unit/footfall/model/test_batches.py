@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.contracts import EVENT_TYPES
-from footfall.model.batches import chop, group, pack, round_up
+from footfall.model.batches import chop, fill, group, pack, round_up
 from footfall.model.packs import Pack
 from footfall.model.prepared import gap_bucket
 from tests.unit.footfall.model.shop_of_habits import DAY_US, build, habits
@@ -110,8 +110,18 @@ def test_a_gap_bucket_is_a_quarter_of_a_doubling_of_hours() -> None:
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=30))
-def test_few_stacks_have_room_for_everybody_and_seldom_half_as_much_again(lengths: list[int]) -> None:
+def test_stacks_of_similar_lengths_have_room_for_everybody_and_seldom_half_as_much_again(lengths: list[int]) -> None:
     moments = np.array(lengths)
     room = round_up(moments)
     assert (room >= moments).all()
     assert (room < np.maximum(1.5 * moments, 4.5)).all()
+
+
+@given(st.lists(st.tuples(st.integers(1, 10), st.integers(0, 5)), min_size=1, max_size=30))
+def test_bins_hold_every_user_and_nobody_stands_on_another(users: list[tuple[int, int]]) -> None:
+    moments, distinct = np.array(users).T
+    bins, rows, candidates = fill(moments, distinct, 10)
+    slots = [(int(number), row) for number, first, steps in zip(bins, rows, moments, strict=True) for row in range(first, first + steps)]
+    assert len(set(slots)) == moments.sum()
+    assert max(row for _, row in slots) < 10
+    assert all(candidates[n] == distinct[(bins == bins[n]) & (np.arange(len(bins)) < n)].sum() for n in range(len(bins)))

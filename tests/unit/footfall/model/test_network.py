@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from footfall.core.sequences import Sequences
-from footfall.model.batches import pack, pack_users
+from footfall.model.batches import Layout, pack, pack_users
 from footfall.model.losses import softmax_loss
 from footfall.model.network import dropout
-from footfall.model.prepared import prepare
+from footfall.model.prepared import Prepared, prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from tests.unit.footfall.model.shop_of_habits import CONFIG, build, habits
 
@@ -104,17 +104,37 @@ def test_a_fresh_model_ranks_by_repeats_then_popularity() -> None:
     assert np.argmax(np.delete(row, [2, 8])) == CONFIG.items - 3
 
 
-def test_empty_moments_in_front_change_no_score_and_no_loss(model: SequenceModel) -> None:
-    prepared = prepare(build(*([(item + 1, BUY, 2.0 * day) for day in range(n) for item in (day % 9, n)] for n in range(1, 12))), BUY)
-    users = np.arange(len(prepared))
-    exact, few = pack_users(prepared, users), pack_users(prepared, users, few_stacks=True)
-    assert len(few.stacks) < len(exact.stacks)
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(
+        build(*([(item + 1, BUY, 2.0 * day) for day in range(n) for item in (day % 9, n % 30)] for n in (9, 1, 70, 2, 3, 4, 5, 6, 7, 8))), BUY
+    )
+
+
+def test_empty_moments_in_front_change_no_score(model: SequenceModel, prepared: Prepared) -> None:
+    exact, similar = (pack_users(prepared, np.arange(len(prepared)), layout) for layout in (Layout.EXACT, Layout.SIMILAR))
+    assert len(similar.stacks) < len(exact.stacks)
     with torch.inference_mode():
-        torch.testing.assert_close(model.scores(few), model.scores(exact), rtol=1e-5, atol=1e-5)
-        for drawn in (None, (torch.tensor([1, 5, 30]), torch.zeros(3))):
-            of_exact, of_few = (
-                softmax_loss(states, model.item.weight, model.item_bias, bonuses, packed, drawn)
-                for packed in (exact, few)
-                for states, bonuses in (model(packed),)
-            )
-            torch.testing.assert_close(of_few, of_exact)
+        torch.testing.assert_close(model.scores(similar), model.scores(exact), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("layout", "stacks"), [(Layout.SIMILAR, 5), (Layout.BINS, 1)])
+def test_loss_and_gradients_do_not_depend_on_who_shares_a_rectangle(model: SequenceModel, prepared: Prepared, layout: Layout, stacks: int) -> None:
+    found = []
+    for packed in (pack_users(prepared, np.arange(len(prepared)), one) for one in (Layout.EXACT, layout)):
+        states, bonuses = model(packed)
+        loss = softmax_loss(states, model.item.weight, model.item_bias, bonuses, packed)
+        found.append((loss, torch.autograd.grad(loss, list(model.parameters()))))
+    assert len(packed.stacks) == stacks
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
+
+
+def test_sampled_losses_do_not_depend_on_empty_moments(model: SequenceModel, prepared: Prepared) -> None:
+    drawn = (torch.tensor([1, 5, 30]), torch.zeros(3))
+    with torch.inference_mode():
+        ours, theirs = (
+            softmax_loss(states, model.item.weight, model.item_bias, bonuses, packed, drawn)
+            for packed in (pack_users(prepared, np.arange(len(prepared)), layout) for layout in (Layout.EXACT, Layout.SIMILAR))
+            for states, bonuses in (model(packed),)
+        )
+    torch.testing.assert_close(ours, theirs)
