@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from footfall.model.packs import Pack, Stack
 
 ROWS = 128
 """Rows of logits that are held at once on a CPU: they stay in its cache for catalogues of ten thousand items."""
-_NUMBERS_ON_GPU = 1 << 26
+_NUMBERS_ON_GPU = 1 << 25
 """Logits that are held at once on a GPU."""
 _SAFE = 80.0
 """Logits below this need no shift before the exponential of a float32."""
@@ -44,7 +45,7 @@ def softmax_loss(
         pack: targets and candidates.
         drawn: None for the exact softmax; else (N,) sampled item indices and (N,) log of how often each was expected to be drawn (logQ correction).
             The softmax then runs over the user's own items, which hold every target, and the sampled ones that are not among them.
-        factors: type to which the factors of the exact softmax's products are rounded; sums are kept in the states' type. None: not at all.
+        factors: type to which the exact softmax's factors, logits and shares are rounded; sums are kept in the states' type. None: not at all.
     """
     flat = torch.cat([bonus.reshape(-1) for bonus in bonuses])
     loss: Tensor = _Softmax.apply(states, items, bias, flat, pack, drawn, factors)
@@ -68,10 +69,12 @@ class _Softmax(torch.autograd.Function):
         """Loss and, at once, all gradients."""
         rows, table = torch.cat([states, states.new_ones(len(states), 1)], dim=1), torch.cat([items, bias[:, None]], dim=1)
         made = _Gradients(rows, table, bonus, pack)
-        if drawn is None:
-            made.exact(factors)
-        else:
+        if drawn is not None:
             made.sampled(*drawn)
+        elif factors is None:
+            made.exact()
+        else:
+            made.rounded(factors)
         weight = pack.target_weight * pack.moment_weight[pack.target_row]
         mine, theirs = rows[pack.target_row], table[pack.target_item]
         picked = (mine * theirs).sum(1) + bonus[pack.target_cell]
@@ -110,37 +113,43 @@ class _Gradients:
         self.log_mass = rows.new_zeros(len(rows), 1)
         self.rows, self.table, self.bonus = torch.zeros_like(rows), torch.zeros_like(table), torch.zeros_like(bonus)
 
-    def exact(self, factors: torch.dtype | None) -> None:
+    def exact(self) -> None:
         """Over the whole catalogue, for the rows that have targets."""
-        rows, table = (self._rows, self._table) if factors is None else _rounded(self._rows, self._table, factors)
-        items = table[:, :-1].contiguous() if factors is None else table
-        slopes = self._table.new_zeros(table.shape[1], len(table))  # the faster way round for so narrow a product
+        items = self._table[:, :-1].contiguous()
+        slopes = torch.zeros_like(self._table.T, memory_format=torch.contiguous_format)  # the faster way round for so narrow a product
         held = self._rows.new_empty(0)
         for parts in _label_chunks(self._pack.stacks, self._at_once()):
-            at = self._pack.label_row[parts[0].first : parts[-1].first + parts[-1].rows]
-            mine = rows[at]
+            at, places = self._places(parts)
+            mine = self._rows[at]
             if len(held) < len(mine):
-                held = self._rows.new_empty(len(mine), len(table))
-            logits = _product(mine, table.T, held[: len(mine)])
-            places = [self._places(part) for part in parts]
-            own = logits.split([part.rows for part in parts])
-            for part, view, (row, place) in zip(parts, own, places, strict=True):
-                view.scatter_add_(1, place, _grid(self._bonus, part.stack)[row])
-            logits[:, 0] = -torch.inf
+                held = self._rows.new_empty(len(mine), len(self._table))
+            logits = torch.mm(mine, self._table.T, out=held[: len(mine)])
+            self._add_bonuses(logits, parts, places)
             top = self._exponentials(logits)
             mass = logits.sum(1, keepdim=True)
             self.log_mass[at] = mass.log() if top is None else mass.log() + top
             scale = self._pack.moment_weight[at, None] / mass
-            for part, view, (row, place), by in zip(parts, own, places, scale.split([part.rows for part in parts]), strict=True):
-                _grid(self.bonus, part.stack).index_copy_(0, row, view.gather(1, place) * by)
-            if factors is None:
-                slopes.addmm_((mine * scale).T, logits)
-                self.rows[:, :-1].index_copy_(0, at, (logits @ items) * scale)
-            else:
-                shares = (logits * scale).to(factors)
-                slopes += _product(mine.T, shares)
-                self.rows[:, :-1].index_copy_(0, at, _product(shares, items)[:, : self.rows.shape[1] - 1])
-        self.table += slopes[: self.table.shape[1]].T
+            self._keep_bonuses(logits, scale, parts, places)
+            slopes.addmm_((mine * scale).T, logits)
+            self.rows[:, :-1].index_copy_(0, at, (logits @ items) * scale)
+        self.table += slopes.T
+
+    def rounded(self, factors: torch.dtype) -> None:
+        """As `exact`, with logits and shares in a narrower type, which a GPU multiplies many times as fast; sums stay as wide as they were."""
+        rows, table = _rounded(self._rows, self._table, factors)
+        slopes = self._table.new_zeros(table.shape[1], len(table))
+        for parts in _label_chunks(self._pack.stacks, self._at_once()):
+            at, places = self._places(parts)
+            mine, weight = rows[at], self._pack.moment_weight[at, None]
+            logits = mine @ table.T
+            self._add_bonuses(logits, parts, places)
+            top, best = logits.max(1, keepdim=True)
+            shares = torch.softmax(logits, 1)
+            self.log_mass[at] = top.float() - shares.gather(1, best).float().log()
+            self._keep_bonuses(shares, weight, parts, places)
+            slopes += _product((mine * weight).to(factors).T, shares)
+            self.rows[:, :-1].index_copy_(0, at, _product(shares, table)[:, : self.rows.shape[1] - 1] * weight)
+        self.table += slopes[: self.table.shape[1], : len(self.table)].T
 
     def sampled(self, negatives: Tensor, log_expected: Tensor) -> None:
         """Over each user's own items, each exactly once, and the sampled ones that are not among them.
@@ -173,10 +182,25 @@ class _Gradients:
         """(B, D) candidates."""
         return self._pack.candidates[part.candidates].view(part.users, part.distinct)
 
-    def _places(self, part: _Labels) -> tuple[Tensor, Tensor]:
-        """(n,) rows among the stack's, and (n, D) the candidates of their users."""
-        row = self._pack.label_row[part.first : part.first + part.rows] - part.stack.first_row
-        return row, self._items(part.stack)[row // part.stack.moments]
+    def _places(self, parts: Sequence[_Labels]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """(n,) rows of all parts; of each part (n,) rows among its stack's, and (n, D) the candidates of their users."""
+        found = []
+        for part in parts:
+            row = self._pack.label_row[part.first : part.first + part.rows] - part.stack.first_row
+            found.append((row, self._items(part.stack)[row // part.stack.moments]))
+        return self._pack.label_row[parts[0].first : parts[-1].first + parts[-1].rows], found
+
+    def _add_bonuses(self, logits: Tensor, parts: Sequence[_Labels], places: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """To the users' candidates; "no item" gets out of the way."""
+        for part, own, (row, place) in zip(parts, logits.split([part.rows for part in parts]), places, strict=True):
+            own.scatter_add_(1, place, _grid(self._bonus, part.stack)[row].to(logits.dtype))
+        logits[:, 0] = -torch.inf
+
+    def _keep_bonuses(self, shares: Tensor, scale: Tensor, parts: Sequence[_Labels], places: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Their slopes: the candidates' shares, each row's times its scale."""
+        sizes = [part.rows for part in parts]
+        for part, own, by, (row, place) in zip(parts, shares.split(sizes), scale.split(sizes), places, strict=True):
+            _grid(self.bonus, part.stack).index_copy_(0, row, own.gather(1, place) * by)
 
     def _own(self, part: Stack, rows: Tensor, logits: Tensor, negatives: Tensor) -> Tensor:
         """(B, R, D) logits of the users' own items; accidental hits leave `logits` (B, R, N)."""
@@ -204,24 +228,23 @@ class _Gradients:
 
 
 def _rounded(rows: Tensor, table: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Both in a narrower type; the bias, to which rounding would do most, in two columns, what is rounded and what that leaves out."""
-    more = -(rows.shape[1] + 1) % _ALIGNED
+    """Both in a narrower type and in sizes that a GPU likes; items that only fill up have no share.
+
+    The bias, to which rounding would do most, stands in two columns: what is rounded, and what that leaves out.
+    """
+    columns, items = -(rows.shape[1] + 1) % _ALIGNED, -len(table) % _ALIGNED
     bias = table[:, -1:]
     left = bias - bias.to(kind).to(bias.dtype)
-    wide = [
-        torch.cat([rows, rows[:, -1:], rows.new_zeros(len(rows), more)], dim=1),
-        torch.cat([table, left, table.new_zeros(len(table), more)], dim=1),
-    ]
-    return wide[0].to(kind), wide[1].to(kind)
+    rows = F.pad(torch.cat([rows, rows[:, -1:]], dim=1), (0, columns)).to(kind)
+    table = F.pad(torch.cat([table, left], dim=1), (0, columns, 0, items)).to(kind)
+    if items:
+        table[-items:, -columns - 2] = torch.finfo(kind).min / 2
+    return rows, table
 
 
-def _product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """Product of two matrices, in float32 where they are narrower."""
-    if left.dtype.itemsize >= 4:
-        return torch.mm(left, right) if out is None else torch.mm(left, right, out=out)
-    if left.is_cuda:
-        return torch.mm(left, right, out_dtype=torch.float32)
-    return left.float() @ right.float()  # for tests: a CPU has no such product
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """Product of two narrow matrices, in float32; a CPU, which has no such product, gets there in tests alone."""
+    return torch.mm(left, right, out_dtype=torch.float32) if left.is_cuda else left.float() @ right.float()
 
 
 def _label_chunks(stacks: Sequence[Stack], rows: int) -> Iterator[list[_Labels]]:

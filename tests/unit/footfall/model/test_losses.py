@@ -97,7 +97,7 @@ def test_factors_may_be_rounded_and_the_bias_hardly_is(packed: Pack, inputs: lis
     torch.testing.assert_close(rounded, exact, rtol=1e-3, atol=0)
     wanted = [states, items, bias, *bonuses]
     for ours, theirs in zip(torch.autograd.grad(rounded, wanted), torch.autograd.grad(exact, wanted), strict=True):
-        assert (ours - theirs).norm() < 0.01 * theirs.norm()
+        assert (ours - theirs).norm() < 0.02 * theirs.norm()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
