@@ -64,7 +64,8 @@ def dropout(x: Tensor, chance: float, training: bool) -> Tensor:
 
 def _one_of_few(index: Tensor, rows: Tensor) -> Tensor:
     """`rows[index]` as a product: the slope of a look-up would wait at a handful of rows for thousands of sums, which a GPU does one by one."""
-    return F.one_hot(index, len(rows)).to(rows.dtype) @ rows
+    with torch.autocast(rows.device.type, enabled=False):
+        return F.one_hot(index, len(rows)).to(rows.dtype) @ rows
 
 
 class Block(nn.Module):
