@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,8 @@ from footfall.model.packs import DISTANCE_BUCKETS, GAP_BUCKETS, Pack, Stack
 REPEAT = ("repeat_", "distance.", "gap.")
 """How the names of the repeat head's weights and of the tables over time begin."""
 
+_PIECE = 1 << 20
+"""Look-ups whose slopes are added at a time."""
 
 MODEL_TYPE = "footfall-sequence"
 """What config.json calls this network."""
@@ -62,10 +65,32 @@ def dropout(x: Tensor, chance: float, training: bool) -> Tensor:
     return x * (draws >= least).view(x.shape).to(x.dtype).mul_(256 / (256 - least))
 
 
+class _OneOfFew(torch.autograd.Function):
+    """`rows[index]` with a slope that is a product: that of a look-up adds millions of numbers to a handful of rows, which a GPU does one by one."""
+
+    @staticmethod
+    def forward(ctx: Any, index: Tensor, rows: Tensor) -> Tensor:
+        """(N,) and (R, C) -> (N, C)."""
+        ctx.save_for_backward(index)
+        ctx.rows = len(rows)
+        return rows[index]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+        """Sums of the slopes of each row, a piece at a time."""
+        (index,), (grad,) = ctx.saved_tensors, grads
+        found, numbers = grad.new_zeros(ctx.rows, grad.shape[1]), torch.arange(ctx.rows, device=grad.device)[:, None]
+        for some, slopes in zip(index.split(_PIECE), grad.split(_PIECE), strict=True):
+            found += (numbers == some).to(grad.dtype) @ slopes
+        return None, found
+
+
 def _one_of_few(index: Tensor, rows: Tensor) -> Tensor:
-    """`rows[index]` as a product: the slope of a look-up would wait at a handful of rows for thousands of sums, which a GPU does one by one."""
-    with torch.autocast(rows.device.type, enabled=False):
-        return F.one_hot(index, len(rows)).to(rows.dtype) @ rows
+    """`rows[index]`, of a handful of rows."""
+    if not rows.is_cuda:
+        return F.embedding(index, rows)
+    found: Tensor = _OneOfFew.apply(index, rows)
+    return found
 
 
 class Block(nn.Module):
@@ -160,7 +185,7 @@ class SequenceNetwork(nn.Module):
         if newest:
             distance, gap = distance[pack.last_pairs], gap[pack.last_pairs]
             sizes = [stack.users * stack.moments for stack in pack.stacks]
-        told = F.embedding(distance, self.distance.weight[:, columns]) + F.embedding(gap, self.gap.weight[:, columns])
+        told = _one_of_few(distance, self.distance.weight[:, columns]) + _one_of_few(gap, self.gap.weight[:, columns])
         told = told.float().masked_fill(distance[:, None] == 0, -torch.inf)
         # `split`, not slices: the gradient of a slice is a full-sized tensor of zeros, one a stack.
         parts = zip(told.split(sizes), pack.stacks, rows, strict=True)

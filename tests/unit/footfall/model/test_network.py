@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from footfall.core.sequences import Sequences
+from footfall.model import network
 from footfall.model.batches import Layout, pack, pack_users
 from footfall.model.losses import softmax_loss
 from footfall.model.network import dropout
@@ -77,6 +78,16 @@ def test_everything_that_an_event_says_is_heard(model: SequenceModel, change: st
     event = {"item": (5, BUY, 3), "event_type": (2, 2, 3), "time": (2, BUY, 8), "no_item": (0, BUY, 3)}[change]
     after = build([(1, BUY, 0), event, (3, BUY, 10)])
     assert np.abs(scores(model, before) - scores(model, after)).max() > 1e-4
+
+
+def test_one_of_few_rows_has_the_slope_of_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_PIECE", 100)
+    draw = torch.Generator().manual_seed(1)
+    index, rows = torch.randint(0, 7, (450,), generator=draw), torch.randn(7, 3, generator=draw, dtype=torch.float64, requires_grad=True)
+    slopes = torch.randn(450, 3, generator=draw, dtype=torch.float64)
+    ours, theirs = network._OneOfFew.apply(index, rows), rows[index]
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(torch.autograd.grad((ours * slopes).sum(), rows), torch.autograd.grad((theirs * slopes).sum(), rows))
 
 
 @pytest.mark.parametrize("chance", [0.1, 0.5, 0.9])
