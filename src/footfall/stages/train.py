@@ -87,7 +87,7 @@ def _taken_up(checkpoint: Checkpoint, processes: Processes) -> State | None:
 
 
 def report(trained: Trained, params: Params) -> dict[str, Any]:
-    """What training saw: `losses` are means of `CURVE_STEPS` steps each, the last perhaps of fewer; `validation` an epoch's figure, where asked for.
+    """What training saw: `losses` are means of `CURVE_STEPS` steps each, the last perhaps of fewer; `validation` each epoch's figure, if asked for.
 
     Both are lists of points, which `dvc plots` draws.
     """
@@ -106,7 +106,7 @@ def report(trained: Trained, params: Params) -> dict[str, Any]:
         "parameters": trained.model.num_parameters(),
         "final_loss": losses[-1],
         "losses": [{"step": min((n + 1) * CURVE_STEPS, len(losses)), "loss": sum(point) / len(point)} for n, point in enumerate(points)],
-        "validation": [{"epoch": n, FIGURE: figure} for n, figure in enumerate(figures, 1)],
+        "validation": [{"epoch": n + 1, FIGURE: figures[n] if figures else None} for n in range(epochs)],
     }
 
 

@@ -103,4 +103,6 @@ def test_the_stage_writes_once_and_stops_where_one_process_stops(together: Path,
     assert (together / "whole.safetensors").read_bytes() == (together / "data" / "weights" / "model.safetensors").read_bytes()
     assert len(mine["validation"]) == 2
     assert mine["best_epoch"] == 1
-    assert (together / "said").read_text().count("validation ndcg@10") == 2 + 1  # by one process; what was cut off before its last figure says that again
+    assert (together / "said").read_text().count(
+        "validation ndcg@10"
+    ) == 2 + 1  # by one process; what was cut off before its last figure says that again
