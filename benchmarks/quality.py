@@ -52,6 +52,7 @@ TRAIN = Train(
     repeat_pace=1.0,
     spectral_start=True,
     average=0.995,
+    patience=0,
 )
 SHAPES = ({"dim": 64, "blocks": 2, "heads": 2, "dropout": 0.5}, {"dim": 64, "blocks": 2, "heads": 2, "dropout": 0.2})
 """From which validation chooses."""

@@ -72,6 +72,7 @@ class Train:
     repeat_pace: float
     spectral_start: bool
     average: float
+    patience: int
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,11 @@ class Paths:
         return self.state / "training"
 
     @property
+    def tensorboard(self) -> Path:
+        """Learning curves for TensorBoard, a folder a run, where they are asked for."""
+        return self.state / "tensorboard"
+
+    @property
     def workspace(self) -> Path:
         """Where the demo's workspace lies below a checkout."""
         return self.state / "workspace"

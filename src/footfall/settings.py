@@ -41,6 +41,7 @@ class Settings:
         engine: where table expressions run (FOOTFALL_ENGINE): "duckdb", or a Spark master as "local[*]" or "spark://host:7077".
         engine_memory: what the engine holds before it spills to disk (FOOTFALL_ENGINE_MEMORY), as "2GB".
         replay_clock: whether requests may state the moment they are asked at (FOOTFALL_REPLAY_CLOCK=1); for replays only.
+        tensorboard: whether stage `train` writes its curves for TensorBoard too (FOOTFALL_TENSORBOARD=1).
         encryption_keys: keys that seal raw batches, quarantine and backups (FOOTFALL_ENCRYPTION_KEY); the first seals, all open; none: no sealing.
     """
 
@@ -54,6 +55,7 @@ class Settings:
     encryption_keys: Keys = field(default=(), repr=False)
     engine: str = "duckdb"
     engine_memory: str = "2GB"
+    tensorboard: bool = False
 
     @property
     def paths(self) -> Paths:
@@ -81,6 +83,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         engine=_matching(_ENGINE, env, "FOOTFALL_ENGINE", "duckdb", "duckdb, local[*] or spark://host:port"),
         engine_memory=_matching(_MEMORY, env, "FOOTFALL_ENGINE_MEMORY", "2GB", "a number and MB or GB"),
         encryption_keys=keys_in(env),
+        tensorboard=env.get("FOOTFALL_TENSORBOARD") == "1",
     )
 
 

@@ -19,6 +19,7 @@ from footfall.core.sequences import Int64, Sequences
 from footfall.errors import SourceError
 from footfall.model.batches import Layout, chop, group, pack_users
 from footfall.model.packs import Pack
+from footfall.model.parallel import Processes, alone
 from footfall.model.prepared import Prepared, prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.repeatable import repeatable
@@ -65,17 +66,19 @@ def train(
     on_epoch: OnEpoch | None = None,
     keep: Keep | None = None,
     kept: State | None = None,
-    patience: int = 0,
+    processes: Processes | None = None,
 ) -> Trained:
     """Train a fresh model on what happened before `train_end` (microseconds); no later event is read, as input or as target.
 
-    With `patience`, training stops after so many epochs in which `on_epoch` answered nothing better.
+    With `params.patience`, training stops after so many epochs in which `on_epoch` answered nothing better.
     With `kept`, the state of a run with the same arguments, it goes on from there: on one machine to the same weights, byte for byte.
+    With `processes`, every one of which calls this with the same arguments, each reads its share of every step and all return the same model.
 
     Raises:
         SourceError: there is nothing to predict before `train_end`, or an item that the configuration has no room for.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    processes = processes or alone()
+    device = processes.device
     with repeatable(params.seed, params.threads, bitwise=device.type == "cpu"):
         history = chop(sequences.before(train_end), config.max_events)
         _check(history, config)
@@ -83,11 +86,11 @@ def train(
         model = SequenceModel(config)
         model.start_from(counts, item_vectors(history, config.items, config.dim, params.seed) if params.spectral_start else None)
         nn.Module.to(model, device)  # transformers' own `to` is untyped
-        course = _Course(Training(model, counts, params))
+        course = _Course(Training(model, counts, params, processes))
         if kept is not None:
             course.resume(kept)
         prepared = prepare(history, TARGET_TYPE, params.basket_power).to(device)
-        return _run(prepared, course, params, on_step, on_epoch, keep, patience)
+        return _run(prepared, course, params, on_step, on_epoch, keep)
 
 
 def _check(history: Sequences, config: SequenceConfig) -> None:
@@ -160,10 +163,8 @@ class _Course:
         self.best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
 
 
-def _run(
-    prepared: Prepared, course: _Course, params: Train, on_step: OnStep | None, on_epoch: OnEpoch | None, keep: Keep | None, patience: int
-) -> Trained:
-    """All epochs that are left, or until `patience` of them have brought nothing."""
+def _run(prepared: Prepared, course: _Course, params: Train, on_step: OnStep | None, on_epoch: OnEpoch | None, keep: Keep | None) -> Trained:
+    """All epochs that are left, or until `params.patience` of them have brought nothing."""
     training = course.training
     plan = [_groups(prepared, params, epoch) for epoch in range(params.epochs)]
     steps, layout = sum(map(len, plan)), layout_of(prepared, params)
@@ -176,13 +177,14 @@ def _run(
         done = len(course.losses) - sum(map(len, plan[:epoch]))
         for users in plan[epoch][done:]:
             rate = rate_at(len(course.losses), steps, params)
-            course.losses.append(training.step(pack_users(prepared, users, layout), rate))
+            mine = training.processes.share(prepared.events.lengths, users)
+            course.losses.append(training.step(pack_users(prepared, mine, layout), rate))
             if on_step is not None:
                 on_step(len(course.losses), steps, course.losses[-1], rate)
             if keep is not None:
                 keep(course.state)
         course.end_epoch(on_epoch)
-        if course.is_stale(patience):
+        if course.is_stale(params.patience):
             break
     model = training.model.cpu().eval()
     model.load_state_dict(course.best)

@@ -14,11 +14,31 @@ from torch import Tensor, nn
 from footfall.model.losses import NegativeSampler, softmax_loss
 from footfall.model.network import REPEAT
 from footfall.model.packs import Pack
+from footfall.model.parallel import Part, Processes
 from footfall.model.pretrained import SequenceModel
 from footfall.params import Train
 
 State = dict[str, Tensor]
 """All that a training run needs to go on where it was, by name."""
+
+
+class StepLoss(nn.Module):
+    """What a step minimises, as one module: all use of weights lies in its `forward`, where DistributedDataParallel looks for it."""
+
+    def __init__(self, model: SequenceModel, part: Part) -> None:
+        """Of `model`; `part` makes a mean over this process's moments a part of that over all."""
+        super().__init__()
+        self.model, self._part = model, part
+
+    def forward(self, packed: Pack, drawn: tuple[Tensor, Tensor] | None) -> Tensor:
+        """A number; `drawn` as in `softmax_loss`."""
+        device = self.model.item_bias.device.type
+        factors = torch.bfloat16 if device == "cuda" else None
+        with torch.autocast(device, factors, enabled=factors is not None):
+            states, bonuses = self.model(packed)
+        wide = [bonus.float() for bonus in bonuses]
+        loss = softmax_loss(states.float(), self.model.item.weight, self.model.item_bias, wide, packed, drawn, factors=factors)
+        return self._part(loss, packed.moment_weight.sum())
 
 
 class Training:
@@ -28,27 +48,29 @@ class Training:
         model: on the device that it is trained on.
         counts: (items + 1,) events of each item, for sampling.
         params: of stage `train`.
+        processes: with whom it is trained, each with a model of the same weights; None: alone.
     """
 
-    def __init__(self, model: SequenceModel, counts: Tensor, params: Train) -> None:
+    def __init__(self, model: SequenceModel, counts: Tensor, params: Train, processes: Processes | None = None) -> None:
         self.model = model.train()
         self._params = params
         self._device = model.item_bias.device
+        self.processes = processes or Processes(self._device)
+        self._loss = self.processes.wrap(StepLoss(model, self.processes.part))
         self._sampler = NegativeSampler(counts, params.negatives, torch.Generator().manual_seed(params.seed)) if params.negatives else None
         self._optimiser = torch.optim.AdamW(_weight_groups(model, params), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
         self._average = [weight.detach().clone() for weight in model.parameters()] if params.average else []
         self._steps = 0
 
     def step(self, packed: Pack, rate: float) -> Tensor:
-        """One optimiser step at this learning rate; returns the loss, a number on the device: to read it is to wait for it."""
+        """One optimiser step at this learning rate, on this process's share of its users.
+
+        Returns the loss over all of them, a number on the device: to read it is to wait for it.
+        """
         for weights in self._optimiser.param_groups:
             weights["lr"] = rate * weights["pace"]
-        factors = torch.bfloat16 if self._device.type == "cuda" else None
-        with torch.autocast(self._device.type, factors, enabled=factors is not None):
-            states, bonuses = self.model(packed)
-        drawn = self._sampler.draw(self._device) if self._sampler else None
-        wide = [bonus.float() for bonus in bonuses]
-        loss = softmax_loss(states.float(), self.model.item.weight, self.model.item_bias, wide, packed, drawn, factors=factors)
+        self.processes.reseed(self._params.seed, self._steps)
+        loss: Tensor = self._loss(packed, self._sampler.draw(self._device) if self._sampler else None)
         self._optimiser.zero_grad()
         loss.backward()
         self._optimiser.step()
@@ -56,7 +78,7 @@ class Training:
         if self._average:  # a short memory at first, so that where it began is forgotten
             with torch.no_grad():
                 torch._foreach_lerp_(self._average, list(self.model.parameters()), 1 - min(self._params.average, self._steps / (10 + self._steps)))
-        return loss.detach()
+        return self.processes.mean(loss.detach())
 
     @contextmanager
     def averaged(self) -> Iterator[SequenceModel]:

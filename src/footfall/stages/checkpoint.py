@@ -32,11 +32,12 @@ class Checkpoint:
         paths: where the arrays lie, and the state.
         params: what the run is made with.
         every_s: how often it is written.
+        processes: how many train together; the order of sums, so the last bits, depend on it.
     """
 
-    def __init__(self, paths: Paths, params: Params, every_s: float = EVERY_S) -> None:
+    def __init__(self, paths: Paths, params: Params, every_s: float = EVERY_S, processes: int = 1) -> None:
         self._folder = paths.training
-        self._path = self._folder / f"{_digest(paths, params)}.safetensors"
+        self._path = self._folder / f"{_digest(paths, params, processes)}.safetensors"
         self._every_s, self._written = every_s, time.monotonic()
 
     def kept(self) -> State | None:
@@ -57,9 +58,9 @@ class Checkpoint:
             path.unlink()
 
 
-def _digest(paths: Paths, params: Params) -> str:
+def _digest(paths: Paths, params: Params, processes: int) -> str:
     found = hashlib.sha256((paths.sequences / MANIFEST).read_bytes())
-    for part in (params.split, params.model, params.train, version("torch")):
+    for part in (params.split, params.model, params.train, version("torch"), processes):
         found.update(repr(part).encode())
     for path in sorted(Path(footfall.model.__file__).parent.glob("*.py")):
         found.update(path.read_bytes())

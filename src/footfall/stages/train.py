@@ -1,91 +1,71 @@
 """Stage `train`: arrays -> weights.
 
 data/sequences/ -> data/weights/{config.json,model.safetensors}, reports/training.json
-The report holds no clock, so that equal runs write equal bytes. Rate and time left go to the terminal, learning curves to dvclive/ by DVCLive,
-where that is installed.
+The report holds no clock, so that equal runs write equal bytes. Rate and time left go to the terminal, learning curves to `stages.curves`.
+
+    python -m footfall.stages.train                             one process, as DVC runs it
+    torchrun --nproc-per-node 4 -m footfall.stages.train        four, on as many GPUs where there are any; the first writes
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import sys
-import time
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any
 
 from safetensors.numpy import save
 
-from footfall.arrays import REMAKE, read_sequences, read_split, read_vocabulary
+from footfall.arrays import REMAKE, read_sequences, read_split, read_targets, read_vocabulary
 from footfall.contracts import EVENT_TYPES
 from footfall.errors import FootfallError
 from footfall.manifest import check_manifest, write_manifest
+from footfall.model.parallel import Processes, alone, joined
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.trainer import Trained, train
+from footfall.model.training import State, from_bytes, to_bytes
 from footfall.params import Params, load_params
 from footfall.paths import Paths
+from footfall.settings import load_settings
 from footfall.stages.checkpoint import EVERY_S, Checkpoint
+from footfall.stages.curves import CURVE_STEPS, Telling
+from footfall.stages.validation import FIGURE, Validation
 from footfall.tables import replacing, write_text
 
-CURVE_STEPS = 100
-"""Steps a point of the learning curve."""
-_PLAIN_SECONDS = 5.0
 
-
-class Progress:
-    """Says how far training is: one line that moves on a terminal, a plain line every few seconds elsewhere."""
-
-    def __init__(self) -> None:
-        """Start the clock."""
-        self._start = self._said = time.monotonic()
-
-    def __call__(self, step: int, steps: int, loss: SupportsFloat) -> None:
-        """Take in one step."""
-        now = time.monotonic()
-        terminal, last = sys.stderr.isatty(), step == steps
-        if not last and now - self._said < (0.1 if terminal else _PLAIN_SECONDS):
-            return
-        self._said = now
-        pace = step / max(now - self._start, 1e-9)
-        done = "#" * (24 * step // steps)
-        line = f"train [{done:.<24}] step {step}/{steps}  loss {float(loss):.4f}  {pace:.1f} steps/s  {(steps - step) / pace:.0f} s left"
-        sys.stderr.write(f"\r{line}\033[K" if terminal and not last else f"\r{line}\033[K\n" if terminal else f"{line}\n")
-        sys.stderr.flush()
-
-
-class Curves:
-    """Learning curves by DVCLive, where it is installed; else nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        """Open the log in `folder`."""
-        self._live: Any = None
-        if importlib.util.find_spec("dvclive") is not None:
-            dvclive: Any = importlib.import_module("dvclive")
-            self._live = dvclive.Live(str(folder), save_dvc_exp=False, dvcyaml=None, monitor_system=False)
-
-    def __call__(self, step: int, steps: int, loss: SupportsFloat, rate: float) -> None:
-        """Log each `CURVE_STEPS`th step and the last."""
-        if self._live is not None and (step % CURVE_STEPS == 0 or step == steps):
-            self._live.step = step
-            self._live.log_metric("train/loss", float(loss))
-            self._live.log_metric("train/learning_rate", rate)
-
-    def close(self) -> None:
-        """End the log."""
-        if self._live is not None:
-            self._live.end()
-
-
-def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S) -> None:
+def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S, processes: Processes | None = None, tensorboard: bool = False) -> None:
     """Write data/weights and reports/training.json; a run that was killed goes on where its last state was, to the same bytes.
 
+    With several processes all call this, and the first alone reads a state, writes and tells.
+
     Raises:
-        SourceError: the arrays cannot be read, or hold nothing to learn from.
+        SourceError: the arrays cannot be read, or hold nothing to learn from or to stop by.
     """
+    processes = processes or alone()
     check_manifest(paths.sequences, next_step=REMAKE)
     sequences, split = read_sequences(paths.sequences), read_split(paths.sequences)
-    config = SequenceConfig(
+    checkpoint = Checkpoint(paths, params, keep_every_s, processes.count)
+    kept = _taken_up(checkpoint, processes)
+    validation = Validation(sequences, read_targets(paths.sequences, "validation"), split.train_end, processes) if params.train.patience else None
+    told = Telling(paths, tensorboard=tensorboard, resumed=kept is not None) if processes.is_first else None
+
+    def judge(model: SequenceModel) -> float | None:
+        figure = None if validation is None else validation(model)
+        if told is not None and figure is not None:
+            told.figure(FIGURE, figure)
+        return figure
+
+    on_step, keep = (told.step, checkpoint.keep) if told else (None, None)
+    trained = train(sequences, split.train_end, _config(paths, params), params.train, on_step, judge, keep, kept, processes)
+    if told is not None:
+        told.close()
+        write_weights(paths.weights, trained.model)
+        write_text(paths.training_report, json.dumps(report(trained, params), indent=1, sort_keys=True) + "\n")
+        checkpoint.clear()
+
+
+def _config(paths: Paths, params: Params) -> SequenceConfig:
+    return SequenceConfig(
         items=len(read_vocabulary(paths.sequences)),
         event_types=len(EVENT_TYPES),
         dim=params.model.dim,
@@ -95,35 +75,38 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S) ->
         dropout=params.model.dropout,
         max_events=params.model.max_events,
     )
-    progress, curves = Progress(), Curves(paths.curves)
 
-    def on_step(step: int, steps: int, loss: SupportsFloat, rate: float) -> None:
-        progress(step, steps, loss)
-        curves(step, steps, loss, rate)
 
-    checkpoint = Checkpoint(paths, params, keep_every_s)
-    trained = train(sequences, split.train_end, config, params.train, on_step, keep=checkpoint.keep, kept=checkpoint.kept())
-    write_weights(paths.weights, trained.model)
-    curves.close()
-    write_text(paths.training_report, json.dumps(report(trained, params), indent=1, sort_keys=True) + "\n")
-    checkpoint.clear()
+def _taken_up(checkpoint: Checkpoint, processes: Processes) -> State | None:
+    """The state to go on from, which the first process alone can read: another may be on another machine."""
+    kept = checkpoint.kept() if processes.is_first else None
+    if processes.count == 1:
+        return kept
+    data = processes.hand_on(None if kept is None else to_bytes(kept))
+    return None if data is None else from_bytes(data)
 
 
 def report(trained: Trained, params: Params) -> dict[str, Any]:
-    """What training saw; `losses` is the mean of each `CURVE_STEPS` steps, the last perhaps of fewer."""
-    losses = trained.losses
+    """What training saw: `losses` are means of `CURVE_STEPS` steps each, the last perhaps of fewer; `validation` each epoch's figure, if asked for.
+
+    Both are lists of points, which `dvc plots` draws.
+    """
+    losses, figures = trained.losses, trained.figures
+    epochs = len(figures) or params.train.epochs
     points = [losses[first : first + CURVE_STEPS] for first in range(0, len(losses), CURVE_STEPS)]
     return {
-        "epochs": params.train.epochs,
+        "epochs": epochs,
+        "best_epoch": 1 + figures.index(max(figures)) if figures else epochs,
         "events": trained.events,
-        "events_seen": trained.events * params.train.epochs,
+        "events_seen": trained.events * epochs,
         "targets": trained.targets,
-        "targets_seen": trained.targets * params.train.epochs,
+        "targets_seen": trained.targets * epochs,
         "steps": len(losses),
         "items": trained.model.config.items,
         "parameters": trained.model.num_parameters(),
         "final_loss": losses[-1],
-        "losses": [sum(point) / len(point) for point in points],
+        "losses": [{"step": min((n + 1) * CURVE_STEPS, len(losses)), "loss": sum(point) / len(point)} for n, point in enumerate(points)],
+        "validation": [{"epoch": n + 1, FIGURE: figures[n] if figures else None} for n in range(epochs)],
     }
 
 
@@ -140,7 +123,9 @@ def main() -> int:
     """Run the stage below the current directory."""
     paths = Paths.here()
     try:
-        make_weights(paths, load_params(paths.params))
+        tensorboard = load_settings().tensorboard
+        with joined() as processes:
+            make_weights(paths, load_params(paths.params), processes=processes, tensorboard=tensorboard)
     except FootfallError as error:
         sys.stderr.write(f"{error}\n")
         return 1

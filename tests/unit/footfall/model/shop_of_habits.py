@@ -24,6 +24,7 @@ PARAMS = Train(
     repeat_pace=5.0,
     spectral_start=False,
     average=0.0,
+    patience=0,
 )
 
 

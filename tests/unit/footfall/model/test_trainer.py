@@ -95,7 +95,7 @@ def test_the_model_of_the_best_epoch_is_kept_and_training_stops_when_nothing_bet
         seen.append(weights_of(model))
         return next(answers)
 
-    trained = train(habits(), CUT, CONFIG, dataclasses.replace(PARAMS, epochs=5), on_epoch=judge, patience=2)
+    trained = train(habits(), CUT, CONFIG, dataclasses.replace(PARAMS, epochs=5, patience=2), on_epoch=judge)
     assert trained.figures == [0.1, 0.3, 0.2, 0.25]
     assert weights_of(trained.model) == seen[1]
 

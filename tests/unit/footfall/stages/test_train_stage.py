@@ -91,7 +91,20 @@ def test_the_stage_writes_weights_and_a_report_with_the_same_bytes_each_time(
     assert report["events_seen"] == params.train.epochs * events
     assert report["epochs"] == params.train.epochs
     assert len(report["losses"]) == -(-report["steps"] // stage.CURVE_STEPS)
+    assert report["validation"] == [{"epoch": n + 1, "ndcg@10": None} for n in range(params.train.epochs)]
     assert "steps/s" in capsys.readouterr().err
+
+
+def test_the_report_says_which_epoch_was_kept_and_why(paths: Paths, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([0.1, 0.3, 0.2, 0.9])
+    monkeypatch.setattr(stage, "read_targets", lambda *_: None)
+    monkeypatch.setattr(stage, "Validation", lambda *_: lambda _: next(answers))
+    stage.make_weights(paths, dataclasses.replace(params, train=dataclasses.replace(params.train, epochs=5, patience=1)))
+    report = json.loads(paths.training_report.read_text())
+    assert report["validation"] == [{"epoch": 1, "ndcg@10": 0.1}, {"epoch": 2, "ndcg@10": 0.3}, {"epoch": 3, "ndcg@10": 0.2}]
+    assert (report["epochs"], report["best_epoch"], report["events_seen"]) == (3, 2, 3 * report["events"])
+    assert [list(point) for point in report["losses"]] == [["loss", "step"]] * len(report["losses"])
+    assert report["losses"][-1]["step"] == report["steps"]
 
 
 def test_what_the_stage_wrote_opens_both_ways_and_scores_alike(paths: Paths, params: Params) -> None:
