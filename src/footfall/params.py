@@ -106,11 +106,12 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Release:
-    """Limits of the release gate, on the paired interval of ndcg@10 (challenger minus champion)."""
+    """Limits of the release gate, on paired intervals of ndcg@10: challenger minus champion, and challenger minus its best baseline."""
 
     min_difference: float
     min_slice_difference: float
     min_slice_users: int
+    min_baseline_difference: float
     max_bundle_mb: float
     max_latency_ms: float
 

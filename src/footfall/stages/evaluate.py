@@ -23,10 +23,9 @@ from footfall.errors import BundleError, FootfallError, SourceError
 from footfall.manifest import check_manifest
 from footfall.params import Evaluate, Params, load_params
 from footfall.paths import Paths
-from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL, POLICIES, Recommender
+from footfall.recommender import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, Recommender
 from footfall.tables import write_text
 
-BASELINES = ("popularity_28d", "personal_frequency_90d", "item_to_item")
 _DIGITS = 6
 
 
