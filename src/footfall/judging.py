@@ -206,6 +206,7 @@ def _compare(new: Recommender, old: Recommender | None, labels: Labels, params: 
         labels.offsets,
         new.vocabulary.encode(labels.item_ids),
         cold_events=params.evaluate.cold_user_events,
+        short_events=params.evaluate.short_history_events,
         long_events=params.evaluate.long_history_events,
     )
     measured = {name: _measure(ours, theirs, users, params.evaluate) for name, users in slices.items() if users.any()}

@@ -98,10 +98,17 @@ class Evaluate:
     """How metrics are reported."""
 
     k: int
+    cutoffs: list[int]
     bootstrap: int
     seed: int
     cold_user_events: int
+    short_history_events: int
     long_history_events: int
+    cold_item_events: int
+    tail_share: float
+    decays: list[float]
+    regularisation: float
+    linear_cells: int
 
 
 @dataclass(frozen=True)
