@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.figures import CUT, Figures, Learnt, by_user, difference, means, members, shown, sliced, table, with_intervals
+from benchmarks.figures import CUT, RESAMPLING, members
 from benchmarks.leave_one_out import Fold, Scores, place
 from benchmarks.policies import PERSONAL
+from footfall.core.figures import Figures, Learnt, best_of, difference, from_ranks, means, on_slice, shown, with_intervals
+from footfall.core.metrics import Bools
 from footfall.core.sequences import Int64
 
 MASKED, UNMASKED = "masked", "unmasked"
@@ -28,11 +30,11 @@ class Gathered:
 
     def figures(self) -> dict[str, Figures]:
         """Every user's figures, the mean over runs."""
-        return {policy: by_user(runs) for policy, runs in self.ranks.items()}
+        return {policy: from_ranks(runs) for policy, runs in self.ranks.items()}
 
     def seed(self, number: int) -> dict[str, dict[str, float]]:
         """Means over users of one run."""
-        return {policy: means(by_user([runs[min(number, len(runs) - 1)]])) for policy, runs in self.ranks.items()}
+        return {policy: means(from_ranks([runs[min(number, len(runs) - 1)]])) for policy, runs in self.ranks.items()}
 
 
 def gather(fold: Fold, seeds: Iterable[Mapping[str, Scores]], mixes: Mixes, seeded: str) -> dict[str, Gathered]:
@@ -59,42 +61,34 @@ def gather(fold: Fold, seeds: Iterable[Mapping[str, Scores]], mixes: Mixes, seed
     return found
 
 
-def report(gathered: Mapping[str, Gathered], learnt: Learnt, model: str, fused: str) -> dict[str, Any]:
-    """All figures, JSON-ready.
+def report(gathered: Mapping[str, Gathered], fold: Fold, counts: Int64, model: str, fused: str) -> dict[str, Any]:
+    """Figures of every seed, their deviation, and for masked and unmasked: means with intervals, paired differences, slices, what is shown.
 
     Args:
         gathered: masked and unmasked places.
-        learnt: what slices and exposure are measured against.
+        fold: whom was ranked for.
+        counts: (V,) events of each item in what was learnt from.
         model, fused: the policies that are held against the best of the others.
     """
-    slices = members(learnt)
-    document: dict[str, Any] = {"mean": {}, "deviation": {}, "seeds": [], "differences": {}, "slices": {}, "shown": {}}
+    slices = members(fold, counts)
     runs = max(len(one) for gathering in gathered.values() for one in gathering.ranks.values())
-    document["seeds"] = [{said: gathering.seed(number) for said, gathering in gathered.items()} for number in range(runs)]
-    for said, gathering in gathered.items():
-        policies = gathering.figures()
-        document["mean"][said] = with_intervals(policies)
-        document["deviation"][said] = {policy: _deviation([seed[said][policy] for seed in document["seeds"]]) for policy in policies}
-        best = max((policy for policy in policies if policy not in (model, fused)), key=lambda policy: float(policies[policy][f"ndcg@{CUT}"].mean()))
-        pairs = {f"{model}_minus_best_other": (model, best), f"{fused}_minus_best_other": (fused, best), f"{fused}_minus_{model}": (fused, model)}
-        document["differences"][said] = {name: difference(policies, *pair) for name, pair in pairs.items()}
-        document["slices"][said] = sliced(policies, slices)
-        document["shown"][said] = shown(gathering.slates, learnt)
-    return document
+    seeds = [{said: gathering.seed(number) for said, gathering in gathered.items()} for number in range(runs)]
+    deviation = {said: {policy: _deviation([seed[said][policy] for seed in seeds]) for policy in seeds[0][said]} for said in gathered}
+    return {"seeds": seeds, "deviation": deviation} | {
+        said: _report(gathering, Learnt(counts, fold.history), slices, model, fused) for said, gathering in gathered.items()
+    }
 
 
-def say(document: Mapping[str, Any]) -> None:
-    """Print what `report` made."""
-    for said, policies in document["mean"].items():
-        sys.stdout.write(f"\n{said}\n" + "".join(f"{line}\n" for line in table(policies)))
-        for found in document["differences"][said].values():
-            low, high = found["interval"]
-            sys.stdout.write(f"{found['minuend']} minus {found['subtrahend']}: ndcg@{CUT} {found[f'ndcg@{CUT}']:+.4f} [{low:+.4f}, {high:+.4f}]\n")
-        for name, slice_ in document["slices"][said].items():
-            cells = "  ".join(f"{policy} {figures[f'ndcg@{CUT}']:.4f}" for policy, figures in slice_.items() if policy != "users")
-            sys.stdout.write(f"slice {name:<14} {slice_['users']:>7} users, ndcg@{CUT}: {cells}\n")
-        for policy, figures in document["shown"][said].items():
-            sys.stdout.write(f"shown {policy:<26} " + "  ".join(f"{name} {value:.4g}" for name, value in figures.items()) + "\n")
+def _report(gathering: Gathered, learnt: Learnt, slices: Mapping[str, Bools], model: str, fused: str) -> dict[str, Any]:
+    policies, ndcg, hits = gathering.figures(), f"ndcg@{CUT}", f"hit_rate@{CUT}"
+    best = best_of(policies, [policy for policy in policies if policy not in (model, fused)], ndcg)
+    pairs = {f"{model}_minus_best_other": (model, best), f"{fused}_minus_best_other": (fused, best), f"{fused}_minus_{model}": (fused, model)}
+    return {
+        "policies": {policy: with_intervals(figures, (ndcg, hits), RESAMPLING) for policy, figures in policies.items()},
+        "differences": {name: difference(policies, *pair, ndcg, RESAMPLING) for name, pair in pairs.items()},
+        "slices": {name: on_slice(policies, users, (ndcg, hits), RESAMPLING) for name, users in slices.items()},
+        "shown": {policy: shown(slates, learnt, CUT) for policy, slates in gathering.slates.items()},
+    }
 
 
 def _deviation(seeds: list[dict[str, float]]) -> dict[str, float]:

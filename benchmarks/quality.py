@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.figures import CUT, Learnt, table, with_intervals
+from benchmarks.figures import CUT, RESAMPLING, lines_of, table
 from benchmarks.leave_one_out import Fold, LeaveOneOut, Scores, ndcg, ranks, split
 from benchmarks.policies import COSINE, EASE, closed_forms, item_counts
-from benchmarks.protocols import gather, report, say
+from benchmarks.protocols import MASKED, UNMASKED, gather, report
 from benchmarks.race import machine, versions
 from benchmarks.sequences_text import read_sequences_text
 from footfall.contracts import EVENT_TYPES
+from footfall.core.figures import with_intervals
 from footfall.core.sequences import Sequences
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.scorer import Scorer
@@ -89,9 +90,10 @@ def run(root: Path, options: argparse.Namespace) -> Path:
         "chosen_on_validation": {"shape": shape, "weights": weights, "validation_ndcg@10_by_epoch": first.validation, "seconds": first.seconds},
         "protocol": "leave one out, full ranking, test = last, no refit on validation; intervals resample users",
         "other_protocols": {"time split": NO_TIMES},
-        **report(gathered, Learnt(item_counts(parts.train, parts.items), parts.test), MODEL, FUSED),
+        **report(gathered, parts.test, item_counts(parts.train, parts.items), MODEL, FUSED),
     }
-    say(document)
+    for said in (MASKED, UNMASKED):
+        sys.stdout.writelines(f"{line}\n" for line in (f"\n{said}", *lines_of(document[said])))
     document["refit"] = refit(parts, shape, mixes, first, options.refit_seeds)
     sys.stdout.write(f"\ntime split: {NO_TIMES}\n")
     path = options.out or root / "reports" / "bench" / "quality.json"
@@ -122,7 +124,10 @@ def refit(parts: LeaveOneOut, shape: Mapping[str, Any], mixes: Mapping[str, Mapp
     models = (fit_for(parts.refit, parts.items, shape, replace(TRAIN, seed=seed), epochs) for seed in range(seeds))
     sys.stdout.write(f"\nrefitted on train and validation for {epochs} epochs; comparable with nothing that is not\n")
     gathered = gather(parts.test, ({**closed, MODEL: model} for model in models), mixes, MODEL)
-    means = {said: with_intervals(one.figures()) for said, one in gathered.items()}
+    names = (f"ndcg@{CUT}", f"hit_rate@{CUT}")
+    means = {
+        said: {policy: with_intervals(figures, names, RESAMPLING) for policy, figures in one.figures().items()} for said, one in gathered.items()
+    }
     sys.stdout.writelines(f"{line}\n" for said, found in means.items() for line in (f"refit, {said}", *table(found)))
     return {"epochs": epochs, "seeds": seeds, "mean": means}
 

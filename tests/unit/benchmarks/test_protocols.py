@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.figures import Learnt, by_user, difference, means, members, shown
+from benchmarks.figures import lines_of, members
 from benchmarks.leave_one_out import Fold, place
 from benchmarks.policies import POPULARITY, closed_forms, item_counts
 from benchmarks.protocols import MASKED, UNMASKED, gather, report
@@ -22,18 +22,6 @@ def histories(*users: list[int]) -> Sequences:
     return Sequences(np.concatenate(users).astype(np.int32), np.full(offsets[-1], TARGET_TYPE, np.int8), moments, offsets)
 
 
-def test_figures_of_several_seeds_are_each_users_mean() -> None:
-    figures = by_user([np.array([0, 30]), np.array([2, 30])])
-    assert figures["ndcg@10"].tolist() == [0.75, 0.0]
-    assert means(figures)["hit_rate@5"] == 0.5
-    assert means(figures, np.array([True, False]))["mrr@10"] == pytest.approx((1 + 1 / 3) / 2, abs=1e-6)
-
-
-def test_a_difference_is_paired() -> None:
-    policies = {"a": by_user([np.array([0, 4, 0])]), "b": by_user([np.array([0, 4, 0])])}
-    assert difference(policies, "a", "b")["interval"] == [0, 0]
-
-
 def test_a_masked_slate_shows_nothing_of_the_history_and_no_more_than_is_left() -> None:
     fold = Fold(histories([1, 2]), np.array([3], np.int32))
     rows = np.array([[4.0, 3.0, 2.0, 1.0]], np.float32)
@@ -46,13 +34,13 @@ def test_a_masked_slate_shows_nothing_of_the_history_and_no_more_than_is_left() 
 
 def test_slices_part_users_by_history_and_target() -> None:
     fold = Fold(histories([1], [1, 2], [1, 2, 1, 2, 1, 2]), np.array([1, 3, 4], np.int32))
-    found = members(Learnt(np.array([60, 30, 6, 4]), fold))
+    found = members(fold, np.array([60, 30, 6, 4]))
     assert {name: users.tolist() for name, users in found.items()} == {
         "cold_user": [True, True, False],
         "short_history": [True, False, False],
         "long_history": [False, False, True],
-        "repeat": [True, False, False],
-        "explore": [False, True, True],
+        "repeat_basket": [True, False, False],
+        "explore_basket": [False, True, True],
         "head_item": [True, False, False],
         "tail_item": [False, True, True],
         "cold_item": [False, False, True],
@@ -81,19 +69,12 @@ def test_every_policy_is_reported_masked_and_unmasked_but_personal_frequency() -
     gathered = gather(fold, ({**closed, "model": model(seed)} for seed in range(2)), mixes, "model")
     assert asked == [0, 1]
     assert [len(gathered[MASKED].ranks[name]) for name in ("ease", "model", "fused")] == [1, 2, 2]
-    document = report(gathered, Learnt(counts, fold), "model", "fused")
-    assert set(document["mean"][UNMASKED]) - set(document["mean"][MASKED]) == {"personal_frequency"}
+    document = report(gathered, fold, counts, "model", "fused")
+    assert set(document[UNMASKED]["policies"]) - set(document[MASKED]["policies"]) == {"personal_frequency"}
     assert document["seeds"][1][MASKED]["ease"] == document["seeds"][0][MASKED]["ease"]
     mean = np.mean([seed[MASKED]["fused"]["ndcg@10"] for seed in document["seeds"]])
-    assert document["mean"][MASKED]["fused"]["ndcg@10"] == pytest.approx(mean, abs=1e-6)
-    assert document["slices"][UNMASKED]["repeat"] == {"users": 0}
+    assert document[MASKED]["policies"]["fused"]["ndcg@10"] == pytest.approx(mean, abs=1e-6)
+    assert document[UNMASKED]["slices"]["repeat_basket"] == {"users": 0}
+    assert document[MASKED]["differences"]["fused_minus_model"]["minuend"] == "fused"
+    assert len(lines_of(document[MASKED])) == 1 + 5 + 3 + 8 + 5
     assert document["deviation"][MASKED]["ease"]["ndcg@10"] == 0
-
-
-def test_what_is_shown_is_measured_against_what_was_learnt() -> None:
-    learnt = Learnt(np.array([2, 1, 1]), Fold(histories([1], [2]), np.array([2, 1], np.int32)))
-    found = shown({"popular": np.array([[1], [1]])}, learnt)["popular"]
-    assert found["coverage@10"] == pytest.approx(1 / 3, abs=1e-6)
-    assert (found["novelty@10"], found["average_popularity@10"]) == (1.0, 0.5)
-    assert found["popularity_lift@10"] == pytest.approx(0.5 / 0.375 - 1, abs=1e-6)
-    assert found["exposure_gini@10"] == pytest.approx(2 / 3, abs=1e-6)
