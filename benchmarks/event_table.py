@@ -31,6 +31,21 @@ class Cut:
     test: int
 
 
+@dataclass(frozen=True)
+class Events:
+    """One table as histories, every event a purchase.
+
+    Attributes:
+        sequences: U users, E events.
+        codes: (E,) a number for each item, whether it is in the vocabulary or not.
+        items: V, size of the vocabulary.
+    """
+
+    sequences: Sequences
+    codes: Int64
+    items: int
+
+
 def read_events(path: Path) -> pa.Table:
     """The three columns of an EVENTS-like file, `occurred_at` in microseconds; rows that lack one are left out.
 
@@ -83,8 +98,8 @@ def cut_by_time(table: pa.Table, validation: float = 0.8, test: float = 0.9) -> 
     return Cut(int(first), int(second))
 
 
-def to_sequences(table: pa.Table, cut: Cut, min_count: int, *, first_only: bool = False) -> tuple[Sequences, int]:
-    """Histories by user, every event a purchase, and the size of the vocabulary: items with `min_count` events before the cut, the others are 0.
+def to_sequences(table: pa.Table, cut: Cut, min_count: int, *, first_only: bool = False) -> Events:
+    """Histories by user. In the vocabulary are items with `min_count` events before the cut; the others have item_index 0.
 
     Args:
         table: as `read_events` gives it.
@@ -109,4 +124,4 @@ def to_sequences(table: pa.Table, cut: Cut, min_count: int, *, first_only: bool 
     index: Int64 = np.where(known, np.cumsum(known), 0)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(users))]).astype(np.int64)
     sequences = Sequences(index[items].astype(np.int32), np.full(len(items), TARGET_TYPE, np.int8), at.astype(np.int64), offsets)
-    return sequences, int(known.sum())
+    return Events(sequences, items, int(known.sum()))

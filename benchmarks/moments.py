@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.event_table import Events
 from footfall.core.figures import Figures, from_slates
 from footfall.core.metrics import CUTOFFS, Bools, Floats, top_k
 from footfall.core.sequences import Int32, Int64, Sequences
@@ -28,7 +29,7 @@ class Asked:
         sequences: of everybody, whole.
         owners: (M,) whose moment.
         at: (M,) when, in microseconds.
-        offsets, targets: flat, distinct item_index a moment; 0 is outside the vocabulary.
+        offsets, targets: flat item_index, an item once a moment; 0 is outside the vocabulary.
     """
 
     sequences: Sequences
@@ -53,21 +54,23 @@ class Asked:
         return Asked(self.sequences, self.owners[moments], self.at[moments], offsets, self.targets[index])
 
 
-def ask(sequences: Sequences, start: int, end: int | None = None) -> Asked:
+def ask(events: Events, start: int, end: int | None = None) -> Asked:
     """Every moment from `start` on (before `end`) of users who had done something before it; see `last_of`.
 
     Args:
-        sequences: of everybody, whole.
+        events: of everybody, whole.
         start, end: microseconds.
     """
+    sequences = events.sequences
     owners, at = sequences.owners, sequences.occurred_at
     earlier = at > np.repeat(at[np.minimum(sequences.offsets[:-1], max(len(at) - 1, 0))], sequences.lengths)
-    wanted = (at >= start) & earlier & (True if end is None else at < end)
-    rows = np.unique(np.stack([owners[wanted], at[wanted], sequences.item_index[wanted].astype(np.int64)], axis=1), axis=0)
+    wanted = np.flatnonzero((at >= start) & earlier & (True if end is None else at < end))
+    rows = np.stack([owners[wanted], at[wanted], events.codes[wanted]], axis=1)
+    rows, kept = np.unique(rows, axis=0, return_index=True)  # an item twice in one basket is one target
     first = np.ones(len(rows), np.bool_)
     first[1:] = (rows[1:, :2] != rows[:-1, :2]).any(axis=1)
     offsets = np.concatenate([np.flatnonzero(first), [len(rows)]]).astype(np.int64)
-    return Asked(sequences, rows[first, 0], rows[first, 1], offsets, rows[:, 2].astype(np.int32))
+    return Asked(sequences, rows[first, 0], rows[first, 1], offsets, sequences.item_index[wanted[kept]])
 
 
 def last_of(asked: Asked) -> Asked:

@@ -49,9 +49,9 @@ def run(root: Path, options: argparse.Namespace) -> Path:
     """Measure each table, print and write."""
     params = load_params(root / "params.yaml")
     document: dict[str, Any] = {"name": "time-split", "versions": versions(["torch", "numpy"]), "machine": machine(), "tables": {}}
-    for name, events in tables(options.sequences).items():
+    for name, raw in tables(options.sequences).items():
         sys.stdout.write(f"\n{name}\n")
-        document["tables"][name] = measure(events, params, options)
+        document["tables"][name] = measure(raw, params, options)
     path: Path = options.out or root / "reports" / "bench" / "time-split.json"
     write_text(path, json.dumps(document, indent=1) + "\n")
     return path
@@ -65,14 +65,15 @@ def tables(file: Path | None) -> dict[str, pa.Table]:
     return {"complete_journey": complete_journey()} | ({} if retail is None else {"online_retail": retail})
 
 
-def measure(events: pa.Table, params: Params, options: argparse.Namespace) -> dict[str, Any]:
+def measure(raw: pa.Table, params: Params, options: argparse.Namespace) -> dict[str, Any]:
     """Every policy on one table: fitted before the cut, chosen on validation, ranked after it."""
-    cut = cut_by_time(events)
-    sequences, items = to_sequences(events, cut, params.split.vocabulary_min_count, first_only=options.first)
-    validation = drawn(last_of(ask(sequences, cut.validation, cut.test)), VALIDATION_USERS, SEED)
+    cut = cut_by_time(raw)
+    events = to_sequences(raw, cut, params.split.vocabulary_min_count, first_only=options.first)
+    sequences, items = events.sequences, events.items
+    validation = drawn(last_of(ask(events, cut.validation, cut.test)), VALIDATION_USERS, SEED)
     begun = time.perf_counter()
     shop = fit(sequences, items, cut, validation, params, epochs=options.epochs, masked=options.first)
-    asked = ask(sequences, cut.test)
+    asked = ask(events, cut.test)
     successive = drawn(asked, options.users, SEED)
     document: dict[str, Any] = {
         "protocol": "train to the .8 quantile of time, validation to .9, test after; full ranking; a moment's items are its targets together",

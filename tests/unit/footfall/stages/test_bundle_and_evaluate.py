@@ -15,7 +15,7 @@ from footfall.bundle import open_bundle
 from footfall.core.promotion import decide
 from footfall.core.sequences import Sequences
 from footfall.documents import Metrics
-from footfall.errors import BundleError, SourceError
+from footfall.errors import BundleError, ContractError, ParamsError, SourceError
 from footfall.judging import judge
 from footfall.manifest import write_manifest
 from footfall.params import Params
@@ -80,6 +80,26 @@ def test_metrics_hold_every_policy_slice_and_difference(shop: Paths, params: Par
     habits, favourites = metrics.policies["personal_frequency_90d"], metrics.policies["popularity_28d"]
     assert habits["ndcg@10"] > favourites["ndcg@10"]  # users of this shop buy their own four habits
     assert metrics.differences["fused_minus_best_baseline"]["subtrahend"] == "personal_frequency_90d"
+
+
+def test_metrics_of_the_schema_before_stay_readable() -> None:
+    policies = {"fused": {"ndcg@10": 0.2}}
+    old = json.dumps({"schema": "footfall.metrics/1", "protocol": {"k": 10}, "policies": policies, "slices": {}, "differences": {}})
+    assert Metrics.from_json(old).policies == policies
+    with pytest.raises(ContractError, match="another schema"):
+        Metrics.from_json(old.replace("metrics/1", "metrics/9"))
+
+
+def test_a_cut_off_that_is_not_reported_cannot_be_decided_by(shop: Paths, params: Params) -> None:
+    odd = dataclasses.replace(params, evaluate=dataclasses.replace(params.evaluate, cutoffs=[5, 20]))
+    with pytest.raises(ParamsError, match="k is no cut-off"):
+        make_metrics(shop, odd)
+
+
+def test_a_shop_too_large_for_linear_baselines_is_evaluated_without_them(shop: Paths, params: Params) -> None:
+    make_bundle(shop, params)
+    metrics = make_metrics(shop, dataclasses.replace(params, evaluate=dataclasses.replace(params.evaluate, linear_cells=10)))
+    assert set(metrics.policies) == {*POLICIES, "popularity_7d"}
 
 
 def test_the_gate_measures_what_evaluation_reports(shop: Paths, params: Params) -> None:
