@@ -74,7 +74,8 @@ def report(gathered: Mapping[str, Gathered], fold: Fold, counts: Int64, model: s
     runs = max(len(one) for gathering in gathered.values() for one in gathering.ranks.values())
     seeds = [{said: gathering.seed(number) for said, gathering in gathered.items()} for number in range(runs)]
     deviation = {said: {policy: _deviation([seed[said][policy] for seed in seeds]) for policy in seeds[0][said]} for said in gathered}
-    return {"seeds": seeds, "deviation": deviation} | {
+    mean = {said: {policy: means(figures) for policy, figures in gathering.figures().items()} for said, gathering in gathered.items()}
+    return {"seeds": seeds, "mean": mean, "deviation": deviation} | {
         said: _report(gathering, Learnt(counts, fold.history), slices, model, fused) for said, gathering in gathered.items()
     }
 

@@ -48,7 +48,7 @@ def factored_ease(history: Sequences, items: int, regularisation: float, decay: 
     touched = _touched(history, items)
     gram = (touched @ touched.T).astype(np.float64)
     gram[np.diag_indices(len(gram))] += regularisation
-    solved = np.linalg.solve(gram, touched).astype(np.float32)
+    solved = np.linalg.inv(gram).astype(np.float32) @ touched
     diagonal = np.einsum("uj,uj->j", touched, solved, dtype=np.float32)
     return Factored(touched, solved, diagonal, 1 - diagonal, decay)
 

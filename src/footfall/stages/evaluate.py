@@ -33,7 +33,7 @@ from footfall.recommender import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES
 from footfall.tables import read_parquet, write_text
 
 RECENT, RECENT_DAYS = "popularity_7d", 7
-_VALIDATION_USERS = 500
+_VALIDATION_USERS = 300
 """On whom a decay is chosen."""
 
 
