@@ -23,14 +23,14 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.event_table import complete_journey, cut_by_time, online_retail, read_events, to_sequences
-from benchmarks.figures import COLD_EVENTS, CUT, RESAMPLING, TAIL_SHARE, lines_of
+from benchmarks.figures import CUT, RESAMPLING, lines_of
 from benchmarks.moments import Asked, ask, drawn, figures, last_of, slates
 from benchmarks.race import machine, versions
 from benchmarks.time_policies import BASELINES, FUSED, MODEL, Shop, fit
 from footfall.core.figures import Learnt, best_of, difference, on_slice, shown, with_intervals
 from footfall.core.sequences import Int64
 from footfall.core.slices import only_targets, slice_users, target_slices
-from footfall.params import Params, load_params
+from footfall.params import Evaluate, Params, load_params
 from footfall.tables import write_text
 
 VALIDATION_USERS, SEED = 300, 7
@@ -87,14 +87,14 @@ def measure(raw: pa.Table, params: Params, options: argparse.Namespace) -> dict[
     }
     sys.stdout.write(f"{len(sequences)} users, {items} items, {len(sequences.item_index)} events; chosen on validation: {json.dumps(shop.chosen)}\n")
     for name, moments in (("last", last_of(asked)), ("successive", successive)):
-        document[name] = report(shop, moments, masked=options.first)
+        document[name] = report(shop, moments, params.evaluate, masked=options.first)
         sys.stdout.write(f"\n{name}: {document[name]['users']} users, {document[name]['moments']} moments, {document[name]['targets']} targets\n")
         sys.stdout.writelines(f"{line}\n" for line in lines_of(document[name]))
         sys.stdout.flush()
     return document
 
 
-def report(shop: Shop, asked: Asked, *, masked: bool) -> dict[str, Any]:
+def report(shop: Shop, asked: Asked, params: Evaluate, *, masked: bool) -> dict[str, Any]:
     """Means with intervals, paired differences, slices and what is shown, JSON-ready."""
     shown_by = slates(asked, shop.policies, masked=masked)
     policies = {name: figures(rows, asked) for name, rows in shown_by.items()}
@@ -108,21 +108,23 @@ def report(shop: Shop, asked: Asked, *, masked: bool) -> dict[str, Any]:
         "targets_outside_vocabulary": int((asked.targets == 0).sum()),
         "policies": {name: with_intervals(found, [f"ndcg@{CUT}", f"hit_rate@{CUT}"], RESAMPLING) for name, found in policies.items()},
         "differences": {said: difference(policies, *pair, f"ndcg@{CUT}", RESAMPLING) for said, pair in pairs.items()},
-        "slices": _slices(shown_by, asked, learnt),
+        "slices": _slices(shown_by, asked, learnt, params),
         "shown": {name: shown(rows, learnt, CUT) for name, rows in shown_by.items()},
     }
 
 
-def _slices(shown_by: dict[str, Int64], asked: Asked, learnt: Learnt) -> dict[str, dict[str, Any]]:
+def _slices(shown_by: dict[str, Int64], asked: Asked, learnt: Learnt, params: Evaluate) -> dict[str, dict[str, Any]]:
     """Figures over the moments, or over the targets, that belong to a slice; a user counts once."""
     low, high = np.quantile(learnt.history.lengths, [0.25, 0.75])
-    by_moment = slice_users(learnt.history, asked.offsets, asked.targets, cold_events=COLD_EVENTS, short_events=int(low), long_events=int(high))
+    by_moment = slice_users(
+        learnt.history, asked.offsets, asked.targets, cold_events=params.cold_user_events, short_events=int(low), long_events=int(high)
+    )
     names = [f"ndcg@{CUT}", f"hit_rate@{CUT}"]
     said = {}
     for name, members in by_moment.items():
         found = {policy: figures(rows, asked, members) for policy, rows in shown_by.items()} if members.any() else {}
         said[name] = _slice(found, int(members.sum()), names)
-    wanted = target_slices(asked.targets, learnt.counts, cold_events=COLD_EVENTS, tail_share=TAIL_SHARE)
+    wanted = target_slices(asked.targets, learnt.counts, cold_events=params.cold_item_events, tail_share=params.tail_share)
     for name, members in wanted.items():
         having, offsets, targets = only_targets(asked.offsets, asked.targets, members)
         few = replace(asked.take(having), offsets=offsets, targets=targets)

@@ -37,10 +37,10 @@ class Factored:
     def scores(self, history: Sequences) -> Float32:
         """(U, V) sum over the user's events of recency x weight."""
         touched = recency(history, self.left.shape[1], self.decay)
-        found: Float32 = (touched @ self.left.T) @ self.right
-        found -= touched * self.diagonal
-        found /= self.scale
-        return found
+        near: Float32 = touched @ self.left.T
+        found: Float32 = near @ self.right
+        np.subtract(found, touched * self.diagonal, out=found)
+        return np.divide(found, self.scale, out=found)
 
 
 def factored_ease(history: Sequences, items: int, regularisation: float, decay: float) -> Factored:

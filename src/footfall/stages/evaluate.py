@@ -26,7 +26,7 @@ from footfall.core.slices import only_targets, slice_users, target_slices
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Metrics
 from footfall.errors import BundleError, FootfallError, ParamsError, SourceError
-from footfall.manifest import check_manifest
+from footfall.manifest import CACHE, check_manifest
 from footfall.params import Evaluate, Params, load_params
 from footfall.paths import Paths
 from footfall.recommender import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, Recommender
@@ -43,12 +43,13 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
     Raises:
         BundleError: the bundle is damaged, or was made at another `as_of` than the sequences.
         ParamsError: `evaluate.k` is not among the cut-offs.
-        SourceError: the sequences cannot be read, or nobody bought anything in the test window.
+        SourceError: sequences or catalogue cannot be read, or nobody bought anything in the test window.
     """
     if params.evaluate.k not in params.evaluate.cutoffs:
         found = f"k {params.evaluate.k}, cutoffs {params.evaluate.cutoffs}"
         raise ParamsError("k is no cut-off", where=paths.params, expected="k among the cutoffs", found=found, next_step="add it to evaluate.cutoffs")
     check_manifest(paths.sequences, next_step=arrays.REMAKE)
+    check_manifest(paths.tables, next_step=f"{CACHE}, or dvc repro --force events")
     split = arrays.read_split(paths.sequences)
     targets = arrays.read_targets(paths.sequences, "test")
     if not len(targets):
