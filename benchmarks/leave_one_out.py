@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from footfall.core import metrics
 from footfall.core.sequences import Int32, Int64, Sequences
 from footfall.errors import SourceError
 
-Float32 = npt.NDArray[np.float32]
-Scores = Callable[[Sequences], Float32]
+Scores = Callable[[Sequences], metrics.Floats]
 """Histories -> (U, V) scores."""
 
 _USERS = 512
@@ -76,23 +74,54 @@ def _without(sequences: Sequences, newest: int) -> Sequences:
     return sequences.keep(position < np.repeat(sequences.lengths - newest, sequences.lengths))
 
 
-def ranks(fold: Fold, parts: Mapping[str, Scores], mixes: Mapping[str, Mapping[str, float]], *, masked: bool) -> dict[str, Int64]:
-    """(U,) rank of each user's target, 0 is the best, under several weighted sums of parts; see `core.metrics.ranks`.
+@dataclass(frozen=True)
+class Placed:
+    """What one policy made of a fold.
+
+    Attributes:
+        ranks: (U,) of each user's target, 0 is the best; see `core.metrics.ranks`.
+        slates: (U, k) item_index, best first, 0 where a slate is shorter; with k = 0 none were asked for.
+    """
+
+    ranks: Int64
+    slates: Int64
+
+
+def place(fold: Fold, parts: Mapping[str, Scores], mixes: Mapping[str, Mapping[str, float]], *, masked: bool, slates: int = 0) -> dict[str, Placed]:
+    """Where several weighted sums of parts place each user's target, and what they would show.
 
     Args:
         fold: whom to rank for.
         parts: name -> scores.
         mixes: name of a policy -> part -> weight.
         masked: take the user's own history out.
+        slates: positions to be kept of what each policy would show; a full ranking is sorted for them, which takes longer than ranks do.
     """
-    found: dict[str, list[Int64]] = {name: [] for name in mixes}
+    found: dict[str, list[Placed]] = {name: [] for name in mixes}
     for users in _blocks(len(fold.history)):
         history, targets = fold.history.take(users), fold.targets[users]
         scores = {name: part(history) for name, part in parts.items()}
         for name, weights in mixes.items():
-            rows = sum((weight * scores[part] for part, weight in weights.items() if weight), np.zeros((), np.float32))
-            found[name].append(metrics.ranks(np.asarray(rows, np.float32), targets, history if masked else None))
-    return {name: np.concatenate(blocks) for name, blocks in found.items()}
+            rows = np.asarray(sum((weight * scores[part] for part, weight in weights.items() if weight), np.zeros((), np.float32)))
+            ranked = metrics.ranks(rows, targets, history if masked else None)
+            found[name].append(Placed(ranked, _slates(rows, history if masked else None, slates)))
+    return {name: Placed(*(np.concatenate([getattr(one, what) for one in blocks]) for what in ("ranks", "slates"))) for name, blocks in found.items()}
+
+
+def _slates(rows: metrics.Floats, seen: Sequences | None, positions: int) -> Int64:
+    if not positions:
+        return np.empty((len(rows), 0), np.int64)
+    if seen is None:
+        return metrics.top_k(rows, positions) + 1
+    rows, known = rows.copy(), seen.item_index > 0
+    rows[seen.owners[known], seen.item_index[known] - 1] = -np.inf
+    columns = metrics.top_k(rows, positions)
+    return np.where(np.isfinite(np.take_along_axis(rows, columns, axis=1)), columns + 1, 0)
+
+
+def ranks(fold: Fold, parts: Mapping[str, Scores], mixes: Mapping[str, Mapping[str, float]], *, masked: bool) -> dict[str, Int64]:
+    """`place`, the ranks alone."""
+    return {name: placed.ranks for name, placed in place(fold, parts, mixes, masked=masked).items()}
 
 
 def ndcg(found: Int64, cut: int) -> float:

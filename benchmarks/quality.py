@@ -1,9 +1,9 @@
 """How well the sequence model ranks on any file of sequences, beside what needs no gradient: every figure on full rankings.
 
-    python -m benchmarks quality --sequences FILE [--seeds 5] [--out JSON]
+    python -m benchmarks quality --sequences FILE [--seeds 5] [--refit-seeds 1] [--out JSON]
 
 Settings (the model's and the fusion's) are chosen on validation targets alone, with the first seed, and nothing depends on the file's name. No row is
-refitted on validation but those that say so. Without a file a generated one stands in, which says nothing about quality.
+refitted on validation but those that say so.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.figures import CUT, RESAMPLING, lines_of, table
 from benchmarks.leave_one_out import Fold, LeaveOneOut, Scores, ndcg, ranks, split
+from benchmarks.policies import COSINE, EASE, closed_forms, item_counts
+from benchmarks.protocols import MASKED, UNMASKED, gather, report
 from benchmarks.race import machine, versions
 from benchmarks.sequences_text import read_sequences_text
 from footfall.contracts import EVENT_TYPES
-from footfall.core.closed_form import fit_cosine, fit_ease
-from footfall.core.metrics import at_cutoffs, mean_figures
+from footfall.core.figures import with_intervals
 from footfall.core.sequences import Sequences
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.scorer import Scorer
@@ -33,11 +35,8 @@ from footfall.model.trainer import train
 from footfall.params import Train
 from footfall.tables import write_text
 
-MODEL, EASE, COSINE, POPULARITY = "transformer", "ease", "cosine", "popularity"
-CUT = 10
-DECAY, REGULARISATION = 0.7, 100.0
-DENSE_ITEMS = 30_000
-"""Above it nothing dense of items x items is fitted."""
+MODEL, FUSED, FUSED_WITHOUT_MODEL = "transformer", "fused", "fused_without_transformer"
+NO_TIMES = "needs times, which a file in the S3-Rec text form has not: python -m benchmarks time-split --sequences FILE.parquet"
 WEIGHTS = {EASE: (0.0, 3.0, 6.0, 12.0, 24.0), COSINE: (0.0, 2.0, 4.0, 8.0)}
 TRAIN = Train(
     seed=0,
@@ -72,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this race alone."""
     parser.add_argument("--sequences", type=Path, required=True, help="a file in the S3-Rec text form, perhaps .gz")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--refit-seeds", type=int, default=1, help="seeds of the row that is refitted on validation; 0 leaves it out")
     parser.add_argument("--out", type=Path, help="where to write the figures; default reports/bench/quality.json")
 
 
@@ -81,45 +81,68 @@ def run(root: Path, options: argparse.Namespace) -> Path:
     closed = closed_forms(parts.train, parts.items)
     shape, first = choose_shape(parts)
     weights = choose_weights(parts.validation, closed | {MODEL: first.scores})
-    mixes = {name: {name: 1.0} for name in closed} | {MODEL: {MODEL: 1.0}, "fused": weights}
-    seeds = []
-    for seed in range(options.seeds):
-        fitted = first if seed == 0 else fit(parts.train, parts.validation, parts.items, shape, replace(TRAIN, seed=seed))
-        found = {masked: ranks(parts.test, closed | {MODEL: fitted.scores}, mixes, masked=masked) for masked in (True, False)}
-        seeds.append(
-            {_said(masked): {name: mean_figures(at_cutoffs(rows)) for name, rows in by_policy.items()} for masked, by_policy in found.items()}
-        )
-        sys.stdout.write(f"seed {seed}: {_line(seeds[-1]['masked'])}\n")
-        sys.stdout.flush()
-    mean = _over(seeds, np.mean)
+    mixes = policies(closed, weights)
+    gathered = gather(parts.test, _seeds(parts, closed, shape, first, options.seeds), mixes, MODEL)
     document = {
         "name": "quality",
         "versions": versions(["torch", "transformers", "numpy"]),
         "machine": machine(),
         "file": {"users": len(parts.test.history), "items": parts.items, "events": int(parts.test.history.lengths.sum()) + len(parts.test.targets)},
         "chosen_on_validation": {"shape": shape, "weights": weights, "validation_ndcg@10_by_epoch": first.validation, "seconds": first.seconds},
-        "protocol": "leave one out, full ranking, test = last, no refit on validation",
-        "seeds": seeds,
-        "mean": mean,
-        "deviation": _over(seeds, np.std),
+        "protocol": "leave one out, full ranking, test = last, no refit on validation; intervals resample users",
+        "other_protocols": {"time split": NO_TIMES},
+        **report(gathered, parts.test, item_counts(parts.train, parts.items), MODEL, FUSED),
     }
+    for said in (MASKED, UNMASKED):
+        sys.stdout.writelines(f"{line}\n" for line in (f"\n{said}", *lines_of(document[said])))
+    document["refit"] = refit(parts, shape, mixes, first, options.refit_seeds)
+    sys.stdout.write(f"\ntime split: {NO_TIMES}\n")
     path = options.out or root / "reports" / "bench" / "quality.json"
     write_text(path, json.dumps(document, indent=1) + "\n")
-    for said, policies in mean.items():
-        for policy, means in policies.items():
-            sys.stdout.write(
-                f"{said:<9} {policy:<12} " + "  ".join(f"{name} {means[name]:.4f}" for name in (f"ndcg@{CUT}", f"hit_rate@{CUT}")) + "\n"
-            )
     return path
 
 
-def closed_forms(history: Sequences, items: int) -> dict[str, Scores]:
-    """What needs no gradient."""
-    counts = np.bincount(history.item_index, minlength=items + 1)[1:].astype(np.float32)
-    found: dict[str, Scores] = {POPULARITY: lambda asked: np.tile(counts, (len(asked), 1))}
-    if items <= DENSE_ITEMS:
-        found |= {EASE: fit_ease(history, items, REGULARISATION, DECAY).scores, COSINE: fit_cosine(history, items, DECAY).scores}
-    return found
+def policies(closed: Mapping[str, Scores], weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Every part alone, the fused policy, and what is left of it without the transformer."""
+    alone = {name: {name: 1.0} for name in (*closed, MODEL)}
+    rest = {name: weight for name, weight in weights.items() if name != MODEL and weight}
+    return alone | ({FUSED_WITHOUT_MODEL: rest} if rest else {}) | {FUSED: dict(weights)}
+
+
+def _seeds(parts: LeaveOneOut, closed: Mapping[str, Scores], shape: Mapping[str, Any], first: Fitted, seeds: int) -> Iterator[dict[str, Scores]]:
+    """The parts of each seed; the first is trained already."""
+    for seed in range(seeds):
+        fitted = first if seed == 0 else fit(parts.train, parts.validation, parts.items, shape, replace(TRAIN, seed=seed))
+        yield {**closed, MODEL: fitted.scores}
+
+
+def refit(parts: LeaveOneOut, shape: Mapping[str, Any], mixes: Mapping[str, Mapping[str, float]], first: Fitted, seeds: int) -> dict[str, Any]:
+    """The same settings learnt once more from train and validation, for as many epochs as validation chose: a row that meets no target."""
+    if not seeds:
+        return {}
+    epochs = first.validation.index(max(first.validation)) + 1
+    closed = closed_forms(parts.refit, parts.items)
+    models = (fit_for(parts.refit, parts.items, shape, replace(TRAIN, seed=seed), epochs) for seed in range(seeds))
+    sys.stdout.write(f"\nrefitted on train and validation for {epochs} epochs; comparable with nothing that is not\n")
+    gathered = gather(parts.test, ({**closed, MODEL: model} for model in models), mixes, MODEL)
+    names = (f"ndcg@{CUT}", f"hit_rate@{CUT}")
+    means = {
+        said: {policy: with_intervals(figures, names, RESAMPLING) for policy, figures in one.figures().items()} for said, one in gathered.items()
+    }
+    sys.stdout.writelines(f"{line}\n" for said, found in means.items() for line in (f"refit, {said}", *table(found)))
+    return {"epochs": epochs, "seeds": seeds, "mean": means}
+
+
+def fit_for(history: Sequences, items: int, shape: Mapping[str, Any], params: Train, epochs: int) -> Scores:
+    """A model at the end of epoch number `epochs` of a run that is planned like all others: learning rates are the same."""
+    ended = itertools.count(1)
+
+    def until(_: SequenceModel) -> float:
+        epoch = next(ended)
+        return float(epoch if epoch <= epochs else 0)
+
+    config = SequenceConfig(items=items, **shape, **_COMMON)
+    return _scores_of(train(history, np.iinfo(np.int64).max, config, params, on_epoch=until, patience=1).model)
 
 
 def fit(history: Sequences, validation: Fold, items: int, shape: Mapping[str, Any], params: Train) -> Fitted:
@@ -159,20 +182,3 @@ def choose_weights(validation: Fold, parts: Mapping[str, Scores]) -> dict[str, f
     mixes = {str(values): {MODEL: 1.0, **dict(zip(there, values, strict=True))} for values in itertools.product(*(WEIGHTS[name] for name in there))}
     found = ranks(validation, parts, mixes, masked=True)
     return mixes[max(mixes, key=lambda name: ndcg(found[name], CUT))]
-
-
-def _said(masked: bool) -> str:
-    return "masked" if masked else "unmasked"
-
-
-def _line(policies: Mapping[str, Mapping[str, float]]) -> str:
-    return ", ".join(f"{name} {means[f'ndcg@{CUT}']:.4f}" for name, means in policies.items())
-
-
-def _over(seeds: list[dict[str, Any]], of: Any) -> dict[str, Any]:
-    return {
-        said: {
-            policy: {name: round(float(of([seed[said][policy][name] for seed in seeds])), 6) for name in means} for policy, means in policies.items()
-        }
-        for said, policies in seeds[0].items()
-    }

@@ -18,8 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from benchmarks.figures import CUT
 from benchmarks.leave_one_out import ndcg, ranks, split
-from benchmarks.quality import CUT, MODEL, SHAPES, TRAIN, fit
+from benchmarks.quality import MODEL, SHAPES, TRAIN, fit
 from benchmarks.race import Row, write_race
 from benchmarks.sequences_text import read_sequences_text
 

@@ -154,11 +154,21 @@ class Manifest(Document):
 class Metrics(Document):
     """reports/metrics.json: the protocol, every policy's metrics, slices, and paired differences between policies."""
 
-    SCHEMA: ClassVar[str] = "footfall.metrics/1"
+    SCHEMA: ClassVar[str] = "footfall.metrics/2"
+    BEFORE: ClassVar[str] = "footfall.metrics/1"
     protocol: dict[str, Any]
     policies: dict[str, dict[str, Any]]
     slices: dict[str, dict[str, Any]]
     differences: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, text: str, *, where: object = None) -> Self:
+        """Read metrics of this schema or of the one before, which had one cut-off and fewer policies and slices.
+
+        Raises:
+            ContractError: no JSON, another schema or version, a missing or unknown key.
+        """
+        return super().from_json(_lifted(text, cls.BEFORE, cls.SCHEMA, {}), where=where)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from footfall.frames.events import interactions, without_users
 from footfall.frames.sequences import first_basket_targets
 from footfall.manifest import CACHE, check_manifest
 from footfall.params import Evaluate, Params
-from footfall.recommender import FUSED, History, Recommender
+from footfall.recommender import BASELINES, FUSED, History, Recommender
 from footfall.tables import read_parquet
 
 _REQUESTS = 30
@@ -88,6 +88,7 @@ def judge(champion: Path | None, challenger: Path, tables: Path, params: Params)
         "checks": checks,
         "overall": None,
         "slices": {},
+        "baselines": None,
     }
     if new is None or (champion is not None and old is None):
         return evidence
@@ -195,26 +196,45 @@ def _check_latency(new: Recommender, labels: Labels, params: Params, checks: lis
 
 
 def _compare(new: Recommender, old: Recommender | None, labels: Labels, params: Params, checks: list[dict[str, Any]]) -> dict[str, Any]:
-    ours, broken = _ndcg(new, labels, params.evaluate.k)
+    figures, broken = _ndcg(new, labels, params.evaluate.k, (FUSED, *BASELINES))
+    ours = figures[FUSED]
     _check(checks, "scores", not broken, f"{broken} of {len(labels)} users got scores that are NaN or infinite.")
-    theirs = None if old is None else _ndcg(old, labels, params.evaluate.k)[0]
+    theirs = None if old is None else _ndcg(old, labels, params.evaluate.k, (FUSED,))[0][FUSED]
     everyone = np.ones(len(labels), dtype=np.bool_)
     slices = slice_users(
         new.encode(labels.histories),
         labels.offsets,
         new.vocabulary.encode(labels.item_ids),
         cold_events=params.evaluate.cold_user_events,
+        short_events=params.evaluate.short_history_events,
         long_events=params.evaluate.long_history_events,
     )
     measured = {name: _measure(ours, theirs, users, params.evaluate) for name, users in slices.items() if users.any()}
-    return {"overall": _measure(ours, theirs, everyone, params.evaluate), "slices": measured}
+    return {
+        "overall": _measure(ours, theirs, everyone, params.evaluate),
+        "slices": measured,
+        "baselines": _check_baselines(figures, params, checks),
+    }
 
 
-def _ndcg(recommender: Recommender, labels: Labels, k: int) -> tuple[Float64, int]:
-    """(U,) ndcg@k of what this bundle would have shown, and how many users it could not score for want of numbers."""
-    ranking = recommender.rank(recommender.encode(labels.histories), labels.start, k, [FUSED])
-    figures = user_metrics(ranking.slates[FUSED], labels.offsets, recommender.vocabulary.encode(labels.item_ids), k)
-    return figures.ndcg, ranking.degraded.count(SCORES_NOT_FINITE)
+def _check_baselines(figures: Mapping[str, Float64], params: Params, checks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is served must not be surely worse than the best of its own bundle's baselines, champion or no champion."""
+    best = max(BASELINES, key=lambda policy: float(figures[policy].mean()))
+    found = paired(figures[FUSED], figures[best], params.evaluate.bootstrap, params.evaluate.seed)
+    limit, name = params.release.min_baseline_difference, f"ndcg@{params.evaluate.k}"
+    sentence = f"Against the best baseline, {best}: {name} {found.mean:+.4f}, 95% interval {found.low:+.4f} to {found.high:+.4f}"
+    verdict = f"its upper end reaches {limit:+.4f}." if found.high >= limit else f"and its upper end is below {limit:+.4f}: the model is worse."
+    _check(checks, "baselines", found.high >= limit, f"{sentence}, {verdict}")
+    means = {policy: float(values.mean()) for policy, values in figures.items()}
+    return {"best": best, "means": means, "difference": found.mean, "interval": [found.low, found.high]}
+
+
+def _ndcg(recommender: Recommender, labels: Labels, k: int, policies: tuple[str, ...]) -> tuple[dict[str, Float64], int]:
+    """Policy -> (U,) ndcg@k of what this bundle would have shown, and how many users it could not score for want of numbers."""
+    ranking = recommender.rank(recommender.encode(labels.histories), labels.start, k, policies)
+    targets = recommender.vocabulary.encode(labels.item_ids)
+    figures = {policy: user_metrics(slates, labels.offsets, targets, k).ndcg for policy, slates in ranking.slates.items()}
+    return figures, ranking.degraded.count(SCORES_NOT_FINITE)
 
 
 def _measure(ours: Float64, theirs: Float64 | None, users: Bools, params: Evaluate) -> Mapping[str, Any]:

@@ -99,19 +99,27 @@ class Evaluate:
     """How metrics are reported."""
 
     k: int
+    cutoffs: list[int]
     bootstrap: int
     seed: int
     cold_user_events: int
+    short_history_events: int
     long_history_events: int
+    cold_item_events: int
+    tail_share: float
+    decays: list[float]
+    regularisation: float
+    linear_cells: int
 
 
 @dataclass(frozen=True)
 class Release:
-    """Limits of the release gate, on the paired interval of ndcg@10 (challenger minus champion)."""
+    """Limits of the release gate, on paired intervals of ndcg@10: challenger minus champion, and challenger minus its best baseline."""
 
     min_difference: float
     min_slice_difference: float
     min_slice_users: int
+    min_baseline_difference: float
     max_bundle_mb: float
     max_latency_ms: float
 

@@ -26,7 +26,9 @@ from footfall.errors import BundleError, ContractError
 
 FUSED = "fused"
 FUSED_WITHOUT_MODEL = "fused_without_model"
-POLICIES = ("model", FUSED, FUSED_WITHOUT_MODEL, "popularity_28d", "personal_frequency_90d", "item_to_item")
+BASELINES = ("popularity_28d", "personal_frequency_90d", "item_to_item")
+"""What a model must not be worse than."""
+POLICIES = ("model", FUSED, FUSED_WITHOUT_MODEL, *BASELINES)
 """Every policy that can be asked for; the names say the usual parameters, the bundle holds the real ones."""
 
 MAX_K = 100

@@ -1,7 +1,8 @@
 """Item-to-item policies that are fitted in one step: EASE and cosine neighbours, both read with recency.
 
-A user's history counts newest first: the last event 1, the one before `decay`, and so on. Published gains of many sequence models vanish beside
-these two, so every quality figure stands next to them (Steck 2019; Shehzad and Jannach 2024). Column j of every matrix is item_index j + 1.
+A user's history counts newest first: the events of the last moment 1, those of the one before `decay`, and so on. Published gains of many
+sequence models vanish beside these two, so every quality figure stands next to them (Steck 2019; Shehzad and Jannach 2024). Column j of every
+matrix is item_index j + 1.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from footfall.core.sequences import Sequences
+from footfall.core.sequences import Int64, Sequences
 
 Float32 = npt.NDArray[np.float32]
 _USERS = 512
+_FADED = 1e-6
+"""An event of less weight is not read."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Linear:
 
     Attributes:
         weights: (V, V) float32; row: what was touched, column: what it speaks for.
-        decay: weight of an event relative to the next newer one.
+        decay: weight of a moment's events relative to those of the next newer one.
     """
 
     weights: Float32
@@ -34,16 +37,27 @@ class Linear:
     def scores(self, history: Sequences) -> Float32:
         """(U, V) sum over the user's events of recency x weight. A history is short: only its own rows are read."""
         found = np.zeros((len(history), len(self.weights)), np.float32)
+        fading = self.decay ** moment_ages(history).astype(np.float64)
+        read = (history.item_index > 0) & (fading > _FADED)
+        history, fading = history.keep(read), fading[read].astype(np.float32)
         for row, (first, last) in zip(found, itertools.pairwise(history.offsets.tolist()), strict=True):
-            items = history.item_index[first:last]
-            ages = np.arange(last - first - 1, -1, -1)[items > 0]
-            np.matmul((self.decay**ages).astype(np.float32), self.weights[items[items > 0] - 1], out=row)
+            np.matmul(fading[first:last], self.weights[history.item_index[first:last] - 1], out=row)
         return found
+
+
+def moment_ages(history: Sequences) -> Int64:
+    """(E,) how many moments of the same user are newer than each event's; events of one time (a basket) are one moment."""
+    owners, at = history.owners, history.occurred_at
+    begins = np.ones(len(at), np.int64)
+    begins[1:] = (owners[1:] != owners[:-1]) | (at[1:] != at[:-1])
+    moments = np.cumsum(begins)
+    newest = moments[history.offsets[1:] - 1] if len(moments) else moments
+    return np.repeat(newest, history.lengths) - moments if len(moments) else moments
 
 
 def recency(history: Sequences, items: int, decay: float) -> Float32:
     """(U, V) recency weight of what each user touched; repeats add up."""
-    ages = np.repeat(history.offsets[1:], history.lengths) - 1 - np.arange(len(history.item_index))
+    ages = moment_ages(history)
     known = history.item_index > 0
     cells = history.owners[known] * items + history.item_index[known] - 1
     rows = np.bincount(cells, weights=decay ** ages[known].astype(np.float64), minlength=len(history) * items)

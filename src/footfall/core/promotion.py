@@ -7,6 +7,7 @@ Evidence is the JSON-ready dictionary that `footfall.judging.judge` gathers:
     checks      [{"name", "ok", "sentence"}]: hard checks, each of which refuses on its own
     overall     {"users", "challenger", "champion", "difference", "interval": [low, high]} of ndcg@k, or None when a hard check made it impossible
     slices      {name: the same}
+    baselines   {"best", "means", "difference", "interval"}: what is served minus the best baseline of its own bundle; `checks` judges it
 
 This module knows nothing of bundles and files.
 """
@@ -26,7 +27,8 @@ def decide(evidence: Mapping[str, Any], limits: Release) -> tuple[str, list[str]
     """("promote" or "refuse", reasons).
 
     Promoted when no hard check fails, the lower end of the paired interval keeps the limit overall and on each slice of enough users,
-    and the challenger is better (the whole interval above 0) or fresher (a later `as_of`). The first release has nobody to be compared with.
+    and the challenger is better (the whole interval above 0) or fresher (a later `as_of`). The first release has no champion to be compared with:
+    its hard checks, of which one holds it against its own baselines, are all there is.
     """
     against = [check["sentence"] for check in evidence["checks"] if not check["ok"]]
     if evidence["champion"] is None:

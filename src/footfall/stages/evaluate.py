@@ -1,8 +1,9 @@
 """Stage `evaluate`: the bundle as it ships, on the test labels -> reports/metrics.json.
 
-    data/bundle, data/sequences -> reports/metrics.json (METRICS)
+    data/bundle, data/sequences, data/tables/catalogue.parquet -> reports/metrics.json (METRICS)
 
-The bundle is opened and asked exactly as the service opens and asks it. All figures are means over users; intervals resample users.
+The bundle is opened and asked exactly as the service opens and asks it. Beside its own policies stand baselines that do not ship: popularity of the
+last week, and EASE and item-kNN with recency, learnt from what the model learnt from. All figures are means over users; intervals resample users.
 """
 
 from __future__ import annotations
@@ -14,20 +15,26 @@ from typing import Any
 import numpy as np
 
 from footfall import arrays
-from footfall.core.bootstrap import LEVEL, interval, paired
-from footfall.core.metrics import Bools, Float64, UserMetrics, coverage, user_metrics
-from footfall.core.sequences import Sequences
-from footfall.core.slices import slice_users
+from footfall.contracts import CATALOGUE, C
+from footfall.core.baselines import popularity, purchases
+from footfall.core.bootstrap import LEVEL
+from footfall.core.figures import Figures, Learnt, Resampling, best_of, difference, from_slates, on_slice, shown, with_intervals
+from footfall.core.linear_baselines import Labels, fit_linear, slates_of
+from footfall.core.metrics import coverage
+from footfall.core.sequences import Int64, Sequences
+from footfall.core.slices import only_targets, slice_users, target_slices
+from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Metrics
-from footfall.errors import BundleError, FootfallError, SourceError
-from footfall.manifest import check_manifest
+from footfall.errors import BundleError, FootfallError, ParamsError, SourceError
+from footfall.manifest import CACHE, check_manifest
 from footfall.params import Evaluate, Params, load_params
 from footfall.paths import Paths
-from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL, POLICIES, Recommender
-from footfall.tables import write_text
+from footfall.recommender import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, Recommender
+from footfall.tables import read_parquet, write_text
 
-BASELINES = ("popularity_28d", "personal_frequency_90d", "item_to_item")
-_DIGITS = 6
+RECENT, RECENT_DAYS = "popularity_7d", 7
+_VALIDATION_USERS = 300
+"""On whom a decay is chosen."""
 
 
 def make_metrics(paths: Paths, params: Params) -> Metrics:
@@ -35,9 +42,14 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
 
     Raises:
         BundleError: the bundle is damaged, or was made at another `as_of` than the sequences.
-        SourceError: the sequences cannot be read, or nobody bought anything in the test window.
+        ParamsError: `evaluate.k` is not among the cut-offs.
+        SourceError: sequences or catalogue cannot be read, or nobody bought anything in the test window.
     """
+    if params.evaluate.k not in params.evaluate.cutoffs:
+        found = f"k {params.evaluate.k}, cutoffs {params.evaluate.cutoffs}"
+        raise ParamsError("k is no cut-off", where=paths.params, expected="k among the cutoffs", found=found, next_step="add it to evaluate.cutoffs")
     check_manifest(paths.sequences, next_step=arrays.REMAKE)
+    check_manifest(paths.tables, next_step=f"{CACHE}, or dvc repro --force events")
     split = arrays.read_split(paths.sequences)
     targets = arrays.read_targets(paths.sequences, "test")
     if not len(targets):
@@ -49,12 +61,60 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
             "bundle is of another moment", where=paths.bundle, expected=params.data.as_of.isoformat(), found=found, next_step="dvc repro"
         )
     history = arrays.read_sequences(paths.sequences).take(targets.users).before(split.test_start)
-    metrics = evaluate(recommender, history, targets, split.test_start, params.evaluate)
+    others = other_slates(paths, split, history, len(recommender.vocabulary), params.evaluate)
+    learnt = Learnt(_train_counts(paths, split, len(recommender.vocabulary)), history, _categories(paths, recommender.vocabulary))
+    metrics = evaluate(recommender, history, targets, split.test_start, params.evaluate, others, learnt)
     write_text(paths.metrics_report, metrics.to_json())
     return metrics
 
 
-def evaluate(recommender: Recommender, history: Sequences, targets: arrays.Targets, at: int, params: Evaluate) -> Metrics:
+def other_slates(paths: Paths, split: arrays.Split, history: Sequences, items: int, params: Evaluate) -> dict[str, Int64]:
+    """Policy -> (U, k) slates of the baselines that do not ship, at the longest cut-off."""
+    everybody, longest = arrays.read_sequences(paths.sequences), max(params.cutoffs)
+    recent = popularity(everybody, items, split.test_start, RECENT_DAYS)
+    found = {RECENT: np.repeat(np.argsort(-recent, kind="stable")[None, :longest] + 1, len(history), axis=0)}
+    train = everybody.before(split.train_end)
+    bought = arrays.read_targets(paths.sequences, "validation")
+    labels = Labels(train.take(bought.users), bought.offsets, bought.item_index).take(_VALIDATION_USERS)
+    fitted = fit_linear(
+        train,
+        items,
+        labels,
+        recent,
+        regularisation=params.regularisation,
+        decays=params.decays,
+        cells=params.linear_cells,
+        seed=params.seed,
+        k=params.k,
+    )
+    return found | {policy: slates_of(linear, history, recent, longest) for policy, linear in fitted.items()}
+
+
+def _train_counts(paths: Paths, split: arrays.Split, items: int) -> Int64:
+    """(V,) purchases before the training cut."""
+    bought = purchases(arrays.read_sequences(paths.sequences).before(split.train_end))
+    return np.bincount(bought.item_index, minlength=items + 1)[1:]
+
+
+def _categories(paths: Paths, vocabulary: Vocabulary) -> Int64:
+    """(V,) a code for the first two levels of each item's category, as drift reports count them."""
+    catalogue = read_parquet(paths.tables / f"{CATALOGUE.name}.parquet", (C.ITEM_ID, C.CATEGORY_PATH), next_step="dvc repro events")
+    short = {
+        item: " > ".join((path or "").split(" > ")[:2])
+        for item, path in zip(catalogue[C.ITEM_ID].to_pylist(), catalogue[C.CATEGORY_PATH].to_pylist(), strict=True)
+    }
+    return np.unique([short.get(item, "") for item in vocabulary.item_ids], return_inverse=True)[1].astype(np.int64)
+
+
+def evaluate(
+    recommender: Recommender,
+    history: Sequences,
+    targets: arrays.Targets,
+    at: int,
+    params: Evaluate,
+    others: Mapping[str, Int64],
+    learnt: Learnt,
+) -> Metrics:
     """Every policy's figures on these labels.
 
     Args:
@@ -62,67 +122,65 @@ def evaluate(recommender: Recommender, history: Sequences, targets: arrays.Targe
         history: Sequences of the targets' users, in their order.
         targets: what they bought first from `at` on.
         at: first moment of the labels, microseconds.
-        params: cut-off, resamples and slices.
+        params: cut-offs, resamples and slices.
+        others: policy -> (U, k) slates of baselines that the bundle does not hold.
+        learnt: what novelty, popularity and slices of items are measured against.
     """
-    ranking = recommender.rank(history, at, params.k, POLICIES)
-    by_user = {policy: user_metrics(found, targets.offsets, targets.item_index, params.k) for policy, found in ranking.slates.items()}
-    policies = {policy: _figures(figures, params) for policy, figures in by_user.items()}
-    for policy, found in ranking.slates.items():
-        policies[policy][f"coverage@{params.k}"] = _round(coverage(found, len(recommender.vocabulary), params.k))
-    members = slice_users(history, targets.offsets, targets.item_index, cold_events=params.cold_user_events, long_events=params.long_history_events)
+    ranking = recommender.rank(history, at, max(params.cutoffs), POLICIES)
+    slates = {**ranking.slates, **others}
+    by_user = {policy: from_slates(found, targets.offsets, targets.item_index, params.cutoffs) for policy, found in slates.items()}
     return Metrics(
         protocol=_protocol(recommender, targets, params) | {"degraded_users": sum(reason is not None for reason in ranking.degraded)},
-        policies=policies,
-        slices={name: _slice(by_user, users, params) for name, users in members.items()},
-        differences=_differences(by_user, params),
+        policies={policy: _policy(figures, slates[policy], learnt, params) for policy, figures in by_user.items()},
+        slices=_slices(by_user, slates, history, targets, learnt, params),
+        differences=_differences(by_user, [*BASELINES, *others], params),
     )
 
 
-def _figures(figures: UserMetrics, params: Evaluate) -> dict[str, Any]:
-    means: dict[str, Any] = {name: _round(float(values.mean())) for name, values in figures.named().items()}
-    ranked = {f"recall@{params.k}": figures.recall, f"ndcg@{params.k}": figures.ndcg}
-    means["interval"] = {name: _bounds(values, params) for name, values in ranked.items()}
-    return means
+def _policy(figures: Figures, slates: Int64, learnt: Learnt, params: Evaluate) -> dict[str, Any]:
+    """One policy's means, intervals and what it shows."""
+    said = with_intervals(figures, list(figures), _resampling(params))
+    said["mrr"] = said[f"mrr@{params.k}"]
+    said |= {f"coverage@{k}": round(coverage(slates, len(learnt.counts), k), 6) for k in params.cutoffs}
+    return said | shown(slates, learnt, params.k)
 
 
-def _bounds(values: Float64, params: Evaluate) -> list[float]:
-    found = interval(values, params.bootstrap, params.seed)
-    return [_round(found.low), _round(found.high)]
+def _slices(
+    by_user: Mapping[str, Figures], slates: Mapping[str, Int64], history: Sequences, targets: arrays.Targets, learnt: Learnt, params: Evaluate
+) -> dict[str, dict[str, Any]]:
+    """Figures on some of the users, and on some of the targets: then of the users who have one, and of these targets alone."""
+    names, resampling = [f"ndcg@{params.k}", f"recall@{params.k}"], _resampling(params)
+    users = slice_users(
+        history,
+        targets.offsets,
+        targets.item_index,
+        cold_events=params.cold_user_events,
+        short_events=params.short_history_events,
+        long_events=params.long_history_events,
+    )
+    said = {name: on_slice(by_user, members, names, resampling) for name, members in users.items()}
+    wanted = target_slices(targets.item_index, learnt.counts, cold_events=params.cold_item_events, tail_share=params.tail_share)
+    for name, members in wanted.items():
+        having, offsets, items = only_targets(targets.offsets, targets.item_index, members)
+        found = {policy: from_slates(rows[having], offsets, items, [params.k]) for policy, rows in slates.items()} if len(having) else {}
+        said[name] = on_slice(found, np.ones(len(having), np.bool_), names, resampling) | {"targets": len(items)}
+    return said
 
 
-def _slice(by_user: Mapping[str, UserMetrics], users: Bools, params: Evaluate) -> dict[str, Any]:
-    """Figures of every policy on some of the users."""
-    count = int(users.sum())
-    if not count:
-        return {"users": 0}
-    figures: dict[str, Any] = {"users": count}
-    for policy, metrics in by_user.items():
-        figures[policy] = {
-            f"recall@{params.k}": _round(float(metrics.recall[users].mean())),
-            f"ndcg@{params.k}": _round(float(metrics.ndcg[users].mean())),
-            "interval": _bounds(metrics.ndcg[users], params),
-        }
-    return figures
-
-
-def _differences(by_user: Mapping[str, UserMetrics], params: Evaluate) -> dict[str, dict[str, Any]]:
+def _differences(by_user: Mapping[str, Figures], baselines: list[str], params: Evaluate) -> dict[str, dict[str, Any]]:
     """Paired differences of ndcg that the project is judged by."""
-    best = max(BASELINES, key=lambda policy: float(by_user[policy].ndcg.mean()))
+    name, resampling = f"ndcg@{params.k}", _resampling(params)
+    best = best_of(by_user, baselines, name)
     pairs = {
         "fused_minus_best_baseline": (FUSED, best),
         "fused_minus_fused_without_model": (FUSED, FUSED_WITHOUT_MODEL),
         "model_minus_best_baseline": ("model", best),
     }
-    differences = {}
-    for name, (ours, theirs) in pairs.items():
-        found = paired(by_user[ours].ndcg, by_user[theirs].ndcg, params.bootstrap, params.seed)
-        differences[name] = {
-            "minuend": ours,
-            "subtrahend": theirs,
-            f"ndcg@{params.k}": _round(found.mean),
-            "interval": [_round(found.low), _round(found.high)],
-        }
-    return differences
+    return {said: difference(by_user, *pair, name, resampling) for said, pair in pairs.items()}
+
+
+def _resampling(params: Evaluate) -> Resampling:
+    return Resampling(params.bootstrap, params.seed)
 
 
 def _protocol(recommender: Recommender, targets: arrays.Targets, params: Evaluate) -> dict[str, Any]:
@@ -138,16 +196,12 @@ def _protocol(recommender: Recommender, targets: arrays.Targets, params: Evaluat
         "targets": len(targets.item_index),
         "targets_outside_vocabulary": int((targets.item_index == 0).sum()),
         "k": params.k,
+        "cutoffs": params.cutoffs,
         "interval": f"{LEVEL:.0%} percentile bootstrap over users, {params.bootstrap} resamples",
         "weights": recommender.bundle.fusion.weights,
         "temperature": recommender.bundle.fusion.temperature,
         "validation": recommender.bundle.fusion.validation,
     }
-
-
-def _round(value: float) -> float:
-    """Six digits: more than any interval resolves, and the same on every machine."""
-    return float(np.round(value, _DIGITS))
 
 
 def main() -> int:

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from footfall.arrays import read_sequences, read_targets, read_vocabulary
 from footfall.bundle import VOCABULARY_FILE, Content, Fusion, write_bundle
+from footfall.contracts import EVENT_TYPES
 from footfall.core.baselines import fit_item_to_item, popularity
 from footfall.core.promotion import decide
 from footfall.errors import SourceError
@@ -23,7 +25,7 @@ from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL, Recommender
 from tests.unit.footfall.small_shop import AS_OF, USER_IDS, make_shop, small_params, use_table_scorer, write_weights
 
-GOOD = {"model": 0.1, "personal_frequency": 1.0, "item_to_item": 0.1}
+GOOD = {"model": 0.0, "personal_frequency": 1.0, "item_to_item": 0.01}
 RANDOM = {"model": 1.0, "personal_frequency": 0.0, "item_to_item": 0.0}
 
 
@@ -46,13 +48,16 @@ def scorer(monkeypatch: pytest.MonkeyPatch) -> None:
 def make(tmp_path: Path, shop: Paths, params: Params) -> Callable[..., Path]:
     """Makes a bundle of the shop's own arrays, with what the test wants different."""
 
-    def bundle(name: str, *, weights: dict[str, float] | None = None, logits: np.ndarray | None = None, **moments: str) -> Path:
+    def bundle(
+        name: str, *, weights: dict[str, float] | None = None, logits: np.ndarray | None = None, source: Path | None = None, **moments: str
+    ) -> Path:
         sequences = read_sequences(shop.sequences)
         items, start = len(read_vocabulary(shop.sequences)), round(params.test_start.timestamp() * 1e6)
         known = {FUSED: weights or GOOD, FUSED_WITHOUT_MODEL: GOOD | {"model": 0.0}}
         neighbours = fit_item_to_item(sequences.before(round(params.train_end.timestamp() * 1e6)), items, 5)
         content = Content(popularity(sequences, items, start, 28), neighbours, Fusion(known, {}, 90.0, 1000, 2.0))
-        source = write_weights(tmp_path / f"{name}-weights", np.random.default_rng(0).normal(size=items) if logits is None else logits)
+        table = np.random.default_rng(0).normal(size=items) if logits is None else logits
+        source = source or write_weights(tmp_path / f"{name}-weights", table)
         facts: dict[str, Any] = {"inputs": {}, "params": {}, "as_of": AS_OF.isoformat()}
         facts |= {"train_end": params.train_end.isoformat(), "validation_end": params.test_start.isoformat()} | moments
         write_bundle(tmp_path / name, weights=source, vocabulary=shop.sequences / VOCABULARY_FILE, content=content, facts=facts)
@@ -148,7 +153,9 @@ def test_size_and_latency_have_limits(champion: Path, make: Callable[..., Path],
 
 def test_a_slice_that_loses_refuses_although_the_average_holds(champion: Path, make: Callable[..., Path], shop: Paths, params: Params) -> None:
     # A challenger that forgets personal frequency loses most where baskets repeat: let all else pass.
-    lenient = dataclasses.replace(params, release=dataclasses.replace(params.release, min_difference=-1.0, min_slice_difference=-0.02))
+    lenient = dataclasses.replace(
+        params, release=dataclasses.replace(params.release, min_difference=-1.0, min_slice_difference=-0.02, min_baseline_difference=-1.0)
+    )
     outcome, reasons = ruling(champion, make("challenger", weights=RANDOM), shop, lenient)
     assert outcome == "refuse"
     assert "Slice repeat_basket" in reasons
@@ -160,7 +167,44 @@ def test_the_first_release_needs_no_champion(make: Callable[..., Path], shop: Pa
     evidence = judge(None, make("challenger"), shop.tables, params)
     assert evidence["champion"] is None
     assert evidence["overall"]["champion"] is None
+    assert evidence["baselines"]["best"] == "personal_frequency_90d"
+    assert evidence["baselines"]["means"]["fused"] == evidence["overall"]["challenger"]
+    assert evidence["baselines"]["interval"][1] >= 0
     assert decide(evidence, params.release)[0] == "promote"
+
+
+def test_a_model_that_is_worse_than_its_baselines_is_refused_with_and_without_a_champion(
+    make: Callable[..., Path], shop: Paths, params: Params
+) -> None:
+    sabotaged = make("sabotaged", weights=RANDOM)
+    for champion in (None, make("as-bad", weights=RANDOM, as_of=(AS_OF - timedelta(days=28)).isoformat())):
+        outcome, reasons = ruling(champion, sabotaged, shop, params)
+        assert outcome == "refuse"
+        assert "Against the best baseline, personal_frequency_90d: ndcg@10 -" in reasons
+        assert "the model is worse" in reasons
+    lenient = dataclasses.replace(params, release=dataclasses.replace(params.release, min_baseline_difference=-1.0))
+    assert ruling(None, sabotaged, shop, lenient)[0] == "promote"
+
+
+def test_an_untrained_transformer_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Callable[..., Path], shop: Paths, params: Params
+) -> None:
+    import torch
+
+    from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
+
+    monkeypatch.undo()  # the real scorer
+    torch.manual_seed(0)
+    network = SequenceNetwork(Shape(items=len(read_vocabulary(shop.sequences)), event_types=len(EVENT_TYPES), dim=8, blocks=1, heads=2))
+    source = tmp_path / "untrained-source"
+    source.mkdir()
+    (source / "config.json").write_text(json.dumps({"model_type": MODEL_TYPE} | dataclasses.asdict(network.shape)), encoding="utf-8")
+    save_file({name: tensor.numpy() for name, tensor in network.state_dict().items()}, source / "model.safetensors")
+    evidence = judge(None, make("untrained", weights=RANDOM, source=source), shop.tables, params)
+    (check,) = [check for check in evidence["checks"] if check["name"] == "baselines"]
+    assert not check["ok"]
+    assert evidence["baselines"]["interval"][1] < 0
+    assert decide(evidence, params.release)[0] == "refuse"
 
 
 def test_each_side_ranks_by_its_own_vocabulary(champion: Path, tmp_path: Path, make: Callable[..., Path], shop: Paths, params: Params) -> None:

@@ -32,6 +32,7 @@ READERS: dict[str, list[Callable[[Paths], object]]] = {
         lambda paths: validation.validate(paths, params()),
         lambda paths: make_sequences(paths, params()),
         lambda paths: judge(None, paths.bundle, paths.tables, params()),
+        lambda paths: make_metrics(paths, params()),
     ],
     "sequences": [lambda paths: make_bundle(paths, params()), lambda paths: make_metrics(paths, params())],
     "weights": [lambda paths: make_bundle(paths, params())],

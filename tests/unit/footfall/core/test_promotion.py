@@ -7,7 +7,9 @@ import pytest
 from footfall.core.promotion import decide
 from footfall.params import Release
 
-LIMITS = Release(min_difference=-0.005, min_slice_difference=-0.02, min_slice_users=200, max_bundle_mb=200, max_latency_ms=50)
+LIMITS = Release(
+    min_difference=-0.005, min_slice_difference=-0.02, min_slice_users=200, min_baseline_difference=0.0, max_bundle_mb=200, max_latency_ms=50
+)
 
 
 def measured(low: float, high: float, users: int = 1000) -> dict[str, Any]:

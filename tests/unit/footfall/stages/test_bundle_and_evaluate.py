@@ -15,7 +15,7 @@ from footfall.bundle import open_bundle
 from footfall.core.promotion import decide
 from footfall.core.sequences import Sequences
 from footfall.documents import Metrics
-from footfall.errors import BundleError, SourceError
+from footfall.errors import BundleError, ContractError, ParamsError, SourceError
 from footfall.judging import judge
 from footfall.manifest import write_manifest
 from footfall.params import Params
@@ -62,16 +62,44 @@ def test_metrics_hold_every_policy_slice_and_difference(shop: Paths, params: Par
     make_bundle(shop, params)
     metrics = Metrics.from_json(make_metrics(shop, params).to_json())
     assert metrics.to_json() == shop.metrics_report.read_text()
-    assert set(metrics.policies) == set(POLICIES)
+    assert set(metrics.policies) == {*POLICIES, "popularity_7d", "ease_recency", "item_knn_recency"}
     for figures in metrics.policies.values():
         low, high = figures["interval"]["ndcg@10"]
         assert 0 <= low <= figures["ndcg@10"] <= high <= 1
-        assert {"recall@10", "mrr", "hit_rate@10", "coverage@10"} <= set(figures)
-    assert set(metrics.slices) == {"cold_user", "long_history", "repeat_basket", "explore_basket"}
+        for k in (5, 10, 20):
+            assert {f"recall@{k}", f"ndcg@{k}", f"mrr@{k}", f"hit_rate@{k}", f"coverage@{k}"} <= set(figures)
+            assert f"hit_rate@{k}" in figures["interval"]
+        assert figures["mrr"] == figures["mrr@10"]
+        assert {"novelty@10", "average_popularity@10", "popularity_lift@10", "exposure_gini@10", "category_diversity@10"} <= set(figures)
+    by_user = {"cold_user", "short_history", "long_history", "repeat_basket", "explore_basket"}
+    assert set(metrics.slices) == by_user | {"head_item", "tail_item", "cold_item"}
+    for sliced in metrics.slices.values():
+        assert sliced["users"] == 0 or set(metrics.policies) < set(sliced)
+    assert sum(metrics.slices[name]["targets"] for name in ("head_item", "tail_item")) == metrics.protocol["targets"]
     assert set(metrics.differences) == {"fused_minus_best_baseline", "fused_minus_fused_without_model", "model_minus_best_baseline"}
     habits, favourites = metrics.policies["personal_frequency_90d"], metrics.policies["popularity_28d"]
     assert habits["ndcg@10"] > favourites["ndcg@10"]  # users of this shop buy their own four habits
     assert metrics.differences["fused_minus_best_baseline"]["subtrahend"] == "personal_frequency_90d"
+
+
+def test_metrics_of_the_schema_before_stay_readable() -> None:
+    policies = {"fused": {"ndcg@10": 0.2}}
+    old = json.dumps({"schema": "footfall.metrics/1", "protocol": {"k": 10}, "policies": policies, "slices": {}, "differences": {}})
+    assert Metrics.from_json(old).policies == policies
+    with pytest.raises(ContractError, match="another schema"):
+        Metrics.from_json(old.replace("metrics/1", "metrics/9"))
+
+
+def test_a_cut_off_that_is_not_reported_cannot_be_decided_by(shop: Paths, params: Params) -> None:
+    odd = dataclasses.replace(params, evaluate=dataclasses.replace(params.evaluate, cutoffs=[5, 20]))
+    with pytest.raises(ParamsError, match="k is no cut-off"):
+        make_metrics(shop, odd)
+
+
+def test_a_shop_too_large_for_linear_baselines_is_evaluated_without_them(shop: Paths, params: Params) -> None:
+    make_bundle(shop, params)
+    metrics = make_metrics(shop, dataclasses.replace(params, evaluate=dataclasses.replace(params.evaluate, linear_cells=10)))
+    assert set(metrics.policies) == {*POLICIES, "popularity_7d"}
 
 
 def test_the_gate_measures_what_evaluation_reports(shop: Paths, params: Params) -> None:

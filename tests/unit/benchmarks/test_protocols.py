@@ -1,0 +1,80 @@
+"""What the quality races print, from ranks known by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.figures import lines_of, members
+from benchmarks.leave_one_out import Fold, place
+from benchmarks.policies import POPULARITY, closed_forms, item_counts
+from benchmarks.protocols import MASKED, UNMASKED, gather, report
+from footfall.core.sequences import Sequences
+from footfall.model.trainer import TARGET_TYPE
+
+DAY_US = 86_400_000_000
+
+
+def histories(*users: list[int]) -> Sequences:
+    lengths = np.array([len(items) for items in users])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    moments = np.concatenate([np.arange(length) for length in lengths]) * DAY_US
+    return Sequences(np.concatenate(users).astype(np.int32), np.full(offsets[-1], TARGET_TYPE, np.int8), moments, offsets)
+
+
+def test_a_masked_slate_shows_nothing_of_the_history_and_no_more_than_is_left() -> None:
+    fold = Fold(histories([1, 2]), np.array([3], np.int32))
+    rows = np.array([[4.0, 3.0, 2.0, 1.0]], np.float32)
+    for masked, slate in ((True, [3, 4, 0, 0]), (False, [1, 2, 3, 4])):
+        placed = place(fold, {"a": lambda _: rows}, {"a": {"a": 1.0}}, masked=masked, slates=4)["a"]
+        assert placed.slates.tolist() == [slate]
+        assert placed.ranks.tolist() == [slate.index(3)]
+    assert (rows == [[4, 3, 2, 1]]).all()  # scores are left as they were
+
+
+def test_slices_part_users_by_history_and_target() -> None:
+    fold = Fold(histories([1], [1, 2], [1, 2, 1, 2, 1, 2]), np.array([1, 3, 4], np.int32))
+    found = members(fold, np.array([60, 30, 6, 4]))
+    assert {name: users.tolist() for name, users in found.items()} == {
+        "cold_user": [True, True, False],
+        "short_history": [True, False, False],
+        "long_history": [False, False, True],
+        "repeat_basket": [True, False, False],
+        "explore_basket": [False, True, True],
+        "head_item": [True, False, False],
+        "tail_item": [False, True, True],
+        "cold_item": [False, False, True],
+    }
+
+
+def test_personal_frequency_puts_habits_before_what_is_popular() -> None:
+    history = histories([1, 1, 2], [3, 3, 3])
+    parts = closed_forms(history, 4)
+    order = np.argsort(-np.asarray(parts["personal_frequency"](history)), axis=1, kind="stable") + 1
+    assert order.tolist() == [[1, 2, 3, 4], [3, 1, 2, 4]]
+    assert parts[POPULARITY](history).tolist() == [[2, 1, 3, 0]] * 2
+
+
+def test_every_policy_is_reported_masked_and_unmasked_but_personal_frequency() -> None:
+    history = histories([1, 2, 3], [2, 3, 4], [3, 4, 5], [1, 5, 2])
+    fold, counts = Fold(history, np.array([4, 5, 1, 3], np.int32)), item_counts(history, 5)
+    closed = closed_forms(history, 5)
+    mixes = {name: {name: 1.0} for name in (*closed, "model")} | {"fused": {"model": 1.0, "ease": 3.0}}
+    asked = []
+
+    def model(seed: int):  # type: ignore[no-untyped-def]
+        asked.append(seed)
+        return lambda users: np.random.default_rng(seed).random((len(users), 5))
+
+    gathered = gather(fold, ({**closed, "model": model(seed)} for seed in range(2)), mixes, "model")
+    assert asked == [0, 1]
+    assert [len(gathered[MASKED].ranks[name]) for name in ("ease", "model", "fused")] == [1, 2, 2]
+    document = report(gathered, fold, counts, "model", "fused")
+    assert set(document[UNMASKED]["policies"]) - set(document[MASKED]["policies"]) == {"personal_frequency"}
+    assert document["seeds"][1][MASKED]["ease"] == document["seeds"][0][MASKED]["ease"]
+    mean = np.mean([seed[MASKED]["fused"]["ndcg@10"] for seed in document["seeds"]])
+    assert document[MASKED]["policies"]["fused"]["ndcg@10"] == pytest.approx(mean, abs=1e-6)
+    assert document[UNMASKED]["slices"]["repeat_basket"] == {"users": 0}
+    assert document[MASKED]["differences"]["fused_minus_model"]["minuend"] == "fused"
+    assert len(lines_of(document[MASKED])) == 1 + 5 + 3 + 8 + 5
+    assert document["deviation"][MASKED]["ease"]["ndcg@10"] == 0
