@@ -41,19 +41,19 @@ WEIGHTS = {EASE: (0.0, 3.0, 6.0, 12.0, 24.0), COSINE: (0.0, 2.0, 4.0, 8.0)}
 TRAIN = Train(
     seed=0,
     threads=2,
-    epochs=16,
+    epochs=20,
     tokens_per_step=2048,
     negatives=0,
     learning_rate=0.004,
-    weight_decay=0.0,
+    weight_decay=1.0,
     warmup_share=0.02,
     basket_power=0.0,
     repeat_pace=1.0,
     spectral_start=True,
     average=0.995,
-    patience=0,
+    patience=4,
 )
-SHAPES = ({"dim": 64, "blocks": 2, "heads": 2, "dropout": 0.5}, {"dim": 64, "blocks": 2, "heads": 2, "dropout": 0.2})
+SHAPES = ({"dim": 96, "blocks": 2, "heads": 2, "dropout": 0.5}, {"dim": 96, "blocks": 2, "heads": 2, "dropout": 0.2})
 """From which validation chooses."""
 _COMMON = {"event_types": len(EVENT_TYPES), "channels": 1, "max_events": 50}
 
@@ -142,7 +142,7 @@ def fit_for(history: Sequences, items: int, shape: Mapping[str, Any], params: Tr
         return float(epoch if epoch <= epochs else 0)
 
     config = SequenceConfig(items=items, **shape, **_COMMON)
-    return _scores_of(train(history, np.iinfo(np.int64).max, config, params, on_epoch=until, patience=1).model)
+    return _scores_of(train(history, np.iinfo(np.int64).max, config, replace(params, patience=1), on_epoch=until).model)
 
 
 def fit(history: Sequences, validation: Fold, items: int, shape: Mapping[str, Any], params: Train) -> Fitted:
@@ -150,8 +150,7 @@ def fit(history: Sequences, validation: Fold, items: int, shape: Mapping[str, An
     config = SequenceConfig(items=items, **shape, **_COMMON)
 
     def on_epoch(model: SequenceModel) -> float:
-        found = ranks(validation, {MODEL: Scorer.of(model).scores}, {MODEL: {MODEL: 1.0}}, masked=True)
-        return ndcg(found[MODEL], CUT)
+        return ndcg(Scorer.of(model).ranks(validation.history, validation.targets, masked=True), CUT)
 
     begun = time.perf_counter()
     trained = train(history, np.iinfo(np.int64).max, config, params, on_epoch=on_epoch)

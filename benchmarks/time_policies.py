@@ -123,8 +123,8 @@ def _train(learnt: Sequences, items: int, validation: Asked, params: Params, epo
         found = slates(validation, lambda history, _: {MODEL: scorer.scores(history)}, masked=masked)
         return float(figures(found[MODEL], validation)["ndcg@10"].mean())
 
-    settings = dataclasses.replace(params.train, epochs=planned)
-    trained = train(learnt, np.iinfo(np.int64).max, config, settings, on_epoch=on_epoch, patience=PATIENCE)
+    settings = dataclasses.replace(params.train, epochs=planned, patience=PATIENCE)
+    trained = train(learnt, np.iinfo(np.int64).max, config, settings, on_epoch=on_epoch)
     return Scorer.of(trained.model), [round(figure, 4) for figure in trained.figures]
 
 
