@@ -11,11 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from footfall.model.losses import NegativeSampler, softmax_loss
+from footfall.model.losses import softmax_loss
 from footfall.model.network import REPEAT
 from footfall.model.packs import Pack
 from footfall.model.parallel import Part, Processes
 from footfall.model.pretrained import SequenceModel
+from footfall.model.sampled_softmax import NegativeSampler
 from footfall.params import Train
 
 State = dict[str, Tensor]

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from footfall.model import losses
+from footfall.model import slopes
 from footfall.model.batches import pack
-from footfall.model.losses import NegativeSampler, softmax_loss
+from footfall.model.losses import softmax_loss
 from footfall.model.packs import Pack
+from footfall.model.sampled_softmax import NegativeSampler
 from tests.unit.footfall.model.shop_of_habits import ITEMS, habits
 
 BUY = 4
@@ -55,7 +56,7 @@ def plain_loss(packed: Pack, states: Tensor, items: Tensor, bias: Tensor, bonuse
 def test_loss_and_gradients_are_those_of_plain_cross_entropy(
     packed: Pack, inputs: list[Tensor], sampled: bool, scale: float, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(losses, "ROWS", rows)
+    monkeypatch.setattr(slopes, "ROWS", rows)
     inputs = [(scale * one).detach().double().requires_grad_() for one in inputs]  # the larger ones need their largest taken off first
     drawn = (torch.tensor([1, 5, 5, 30, 17]), torch.tensor([-0.5, 0.2, 0.2, -1.0, 0.0]).double()) if sampled else None
     states, items, bias, *bonuses = inputs
