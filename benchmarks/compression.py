@@ -147,9 +147,8 @@ def table(bills: Mapping[str, Bill], items: int, many: int) -> list[str]:
     lines = [f"{'':<34}{'ndcg@10':>8} {'change':>7}  {'MB, ms at':>9} {items:<9,}  {'MB, ms at':>9} {many:<9,}\n"]
     for name, bill in bills.items():
         change = bill.test / whole.test - 1 if whole.test else 0.0
-        lines.append(
-            f"{name:<34}{bill.test:>8.4f} {change:>+7.1%}  {bill.size / 1e6:>9.2f} {bill.ms:<9.3f}  {bill.size_of_many / 1e6:>9.1f} {bill.ms_of_many:<9.2f}\n"
-        )
+        few, more = f"{bill.size / 1e6:>9.2f} {bill.ms:<9.3f}", f"{bill.size_of_many / 1e6:>9.1f} {bill.ms_of_many:<9.2f}"
+        lines.append(f"{name:<34}{bill.test:>8.4f} {change:>+7.1%}  {few}  {more}\n")
     return lines
 
 

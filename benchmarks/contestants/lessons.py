@@ -1,4 +1,4 @@
-"""Training that begins with any model: a student's beside its teacher (Hinton et al. 2015), or what is left of one that something was taken out of."""
+"""Training that begins with any model: a student's beside its teacher (Hinton et al. 2015), or one that something was taken out of."""
 
 from __future__ import annotations
 
