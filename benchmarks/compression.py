@@ -18,6 +18,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,8 @@ def run(root: Path, options: argparse.Namespace) -> Path:
 
 def make_forms(parts: LeaveOneOut, params: Train) -> dict[str, Smaller]:
     """The whole model, its table in other forms, students, and what is left when something was taken out."""
-    config = SequenceConfig(items=parts.items, event_types=len(EVENT_TYPES), channels=1, max_events=50, **SHAPES[0])
+    shape: Mapping[str, Any] = SHAPES[0]
+    config = SequenceConfig(items=parts.items, event_types=len(EVENT_TYPES), channels=1, max_events=50, **shape)
     whole = train(parts.train, np.iinfo(np.int64).max, config, params).model
     _say("trained the whole model")
     forms = {WHOLE: Smaller(whole)} | {name: Smaller(whole, form(whole.shape.dim)) for name, form in TABLES.items()}

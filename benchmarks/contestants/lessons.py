@@ -63,7 +63,7 @@ def teach(model: SequenceModel, history: Sequences, params: Train, lesson: Lesso
                 group_of_weights["lr"] = rate_at(step, len(plan), params)
             loss = _loss(model, pack(windows.take(users), TARGET_TYPE, params.basket_power), lesson)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             _mask(model, lesson.kept)
             with torch.no_grad():
@@ -71,7 +71,8 @@ def teach(model: SequenceModel, history: Sequences, params: Train, lesson: Lesso
         with torch.no_grad():
             for weight, mean in zip(model.parameters(), average, strict=True):
                 weight.copy_(mean)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def _loss(model: SequenceModel, packed: Pack, lesson: Lesson) -> Tensor:

@@ -117,7 +117,8 @@ class Smaller:
         rows, shape = self.model.shape.items + 1, self.model.shape
         whole = sum(weight.numel() for name, weight in self.model.state_dict().items() if name != "item.weight")
         by_item = 1 + shape.channels  # its bias and what its repeats begin with
-        return self.form.stored(items + 1, shape.dim) + 4 * (whole + by_item * (items + 1 - rows)) - self.spared
+        rest: int = 4 * (whole + by_item * (items + 1 - rows)) - self.spared
+        return rest + self.form.stored(items + 1, shape.dim)
 
     def scores(self) -> Callable[[Sequences], Float32]:
         """Histories -> (U, V) scores, as the benchmark's rankings take them."""
@@ -160,7 +161,8 @@ def without_last_block(model: SequenceModel) -> SequenceModel:
     made = SequenceModel(config)
     kept = made.state_dict().keys()
     made.load_state_dict({name: weight for name, weight in model.state_dict().items() if name in kept})
-    return made.eval()
+    made.eval()
+    return made
 
 
 def masks(model: SequenceModel, share: float) -> dict[str, Tensor]:

@@ -116,7 +116,7 @@ def test_a_student_comes_nearer_to_its_teacher_than_one_alone(whole: SequenceMod
     for lesson in (Lesson(teacher=whole, share=1.0), Lesson()):
         made = teach(student(habits(), whole, params, dim=8, heads=1, blocks=1), habits(), params, lesson)
         states, wise = (torch.from_numpy(Scorer.of(one).vectors(habits())) for one in (made, whole))
-        apart.append(float(soft_loss(states, made.item.weight, made.item_bias, (wise, whole.item.weight, whole.item_bias))))
+        apart.append(float(soft_loss(states, made.item.weight, made.item_bias, (wise, whole.item.weight, whole.item_bias)).detach()))
     assert apart[0] < apart[1]
 
 
