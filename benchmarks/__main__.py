@@ -12,6 +12,7 @@ RACES: dict[str, str] = {
     "quality": "full rankings of any file of sequences, leave one out, masked and unmasked, beside EASE, item-kNN, popularity, personal frequency",
     "time-split": "full rankings of any file of events with times, one cut for all, last and successive moments, beside the same baselines",
     "time-to-quality": "seconds from the start of a process to a stated ndcg@10 on a file of sequences",
+    "compression": "ndcg, bytes and latency of smaller models: item table in bytes, students, pruning; on a file of sequences or a generated one",
     "eval": "full-rank evaluation of 22,363 users among 12,101 items, histories masked, against RecTools and RecBole",
     "train": "seconds an epoch of training against RecTools' and RecBole's SASRec, at equal size and at their best",
     "memory": "memory of the loss at 100,000 items against torch's cross-entropy on full logits",
@@ -23,7 +24,7 @@ RACES: dict[str, str] = {
 }
 """Name of a race -> what it measures. The race is `benchmarks.<name>` with `run(root, full) -> Path`."""
 
-OF_A_FILE = ("quality", "time-split", "time-to-quality")
+OF_A_FILE = ("quality", "time-split", "time-to-quality", "compression")
 """Races on a file that is named: `run(root, options) -> Path`, and `add_options(parser)` for what they may be told. `all` leaves them out."""
 
 

@@ -3,7 +3,7 @@
     manifest.json           MANIFEST: sha256 of every other file, digests of the inputs, as_of, parameters, contract versions
     manifest.sha256         of manifest.json, whose own bytes nothing else vouches for
     config.json             shape of the sequence model
-    model.safetensors       its weights
+    model.safetensors       its weights; the item table in float32, or in int8 with a scale a row
     vocabulary.parquet      VOCABULARY
     baselines.safetensors   popularity (V,), neighbours (V, N), similarities (V, N)
     fusion.json             FUSION: weights of the fused policies and how they were chosen
@@ -30,6 +30,7 @@ from footfall.contracts import CATALOGUE, EVENTS, VOCABULARY, C
 from footfall.core.baselines import ItemToItem
 from footfall.core.fusion import COMPONENTS
 from footfall.core.metrics import Float64
+from footfall.core.quantised import quantise_items, restore_items
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Document, Manifest
 from footfall.errors import BundleError, ContractError
@@ -76,7 +77,7 @@ class Bundle:
 
     Attributes:
         popularity: (V,) purchases in the days before the test window.
-        weights: name -> array, for the scorer.
+        weights: name -> array, for the scorer; in float32, however the item table is kept.
     """
 
     release_id: str
@@ -99,7 +100,7 @@ class Content:
     fusion: Fusion
 
 
-def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Content, facts: Mapping[str, Any]) -> str:
+def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Content, facts: Mapping[str, Any], item_table: str = "float32") -> str:
     """Write a bundle and return its release id; a folder that stands there is replaced only once the new one is whole.
 
     Args:
@@ -108,11 +109,13 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
         vocabulary: vocabulary.parquet.
         content: the arrays and weights learnt for it.
         facts: the manifest's own fields: inputs, as_of, train_end, validation_end, params.
+        item_table: "float32", or "int8": a byte a number and a scale a row.
 
     Raises:
         DiskError: the disk is full; what stood there stands there still.
+        ValueError: there is no item table that could be kept in bytes.
     """
-    from safetensors.numpy import save
+    from safetensors.numpy import load, save
 
     arrays: dict[str, npt.NDArray[Any]] = {
         "popularity": np.ascontiguousarray(content.popularity, np.float64),
@@ -122,7 +125,9 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
     with replacing_folder(folder) as partial:
         for name, source in ((CONFIG, weights / CONFIG), (WEIGHTS, weights / WEIGHTS), (VOCABULARY_FILE, vocabulary)):
             with replacing(partial / name) as file:
-                file.write(source.read_bytes())
+                raw = source.read_bytes()
+                in_bytes = name == WEIGHTS and item_table == "int8"
+                file.write(save(quantise_items(load(raw)), metadata={"format": "pt"}) if in_bytes else raw)
         with replacing(partial / BASELINES) as file:
             file.write(save(arrays))
         write_text(partial / FUSION, content.fusion.to_json())
@@ -161,7 +166,7 @@ def open_bundle(folder: Path) -> Bundle:
     raw = _verified_files(folder, manifest)
     vocabulary = _vocabulary(folder, raw[VOCABULARY_FILE])
     config = _config(folder, raw[CONFIG])
-    weights = _arrays(folder, WEIGHTS, raw[WEIGHTS])
+    weights = _weights(folder, raw[WEIGHTS])
     popularity, item_to_item = _baselines(folder, raw[BASELINES], len(vocabulary))
     fusion = _fusion(folder, raw[FUSION])
     size = sum(path.stat().st_size for path in folder.iterdir())
@@ -256,6 +261,13 @@ def _vocabulary(folder: Path, raw: bytes) -> Vocabulary:
     if table.column(C.ITEM_INDEX).to_pylist() != list(range(1, table.num_rows + 1)) or not table.num_rows:
         raise _fault("vocabulary has gaps", where, expected="item_index 1, 2, 3 ...")
     return Vocabulary(tuple(table.column(C.ITEM_ID).to_pylist()))
+
+
+def _weights(folder: Path, raw: bytes) -> dict[str, npt.NDArray[Any]]:
+    try:
+        return restore_items(_arrays(folder, WEIGHTS, raw))
+    except ValueError as error:
+        raise _fault("item table cannot be read", folder / WEIGHTS, expected="float32, or int8 with a scale a row", found=str(error)) from error
 
 
 def _arrays(folder: Path, name: str, raw: bytes) -> dict[str, npt.NDArray[Any]]:

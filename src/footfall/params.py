@@ -13,7 +13,7 @@ import typing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -95,6 +95,13 @@ class Fusion:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """How the served folder keeps what was learnt."""
+
+    item_table: Literal["float32", "int8"]
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """How metrics are reported."""
 
@@ -143,6 +150,7 @@ class Params:
     train: Train
     baselines: Baselines
     fusion: Fusion
+    bundle: Bundle
     evaluate: Evaluate
     release: Release
     monitor: Monitor
@@ -183,6 +191,8 @@ def _build(kind: Any, value: object, *, where: str) -> Any:
         return [_build(arguments[0], item, where=f"{where}[{index}]") for index, item in enumerate(value)]
     if origin is dict and isinstance(value, dict):
         return {str(key): _build(arguments[1], item, where=f"{where}.{key}") for key, item in value.items()}
+    if origin is Literal and value in arguments:
+        return value
     if origin is types.UnionType and value is None and type(None) in arguments:
         return None
     if kind is datetime:
@@ -191,7 +201,8 @@ def _build(kind: Any, value: object, *, where: str) -> Any:
         return float(value)
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    raise ParamsError("wrong value in params", where=where, expected=getattr(kind, "__name__", kind), found=repr(value), next_step="mend the value")
+    expected = ", ".join(map(str, arguments)) if origin is Literal else getattr(kind, "__name__", kind)
+    raise ParamsError("wrong value in params", where=where, expected=expected, found=repr(value), next_step="mend the value")
 
 
 def _build_dataclass(kind: Any, value: object, where: str) -> Any:

@@ -22,6 +22,7 @@ from footfall.bundle import CONFIG, VOCABULARY_FILE, WEIGHTS, Content, Fusion, w
 from footfall.core.baselines import fit_item_to_item, popularity
 from footfall.core.fusion import COMPONENTS, Choice, Grid, Pool, choose_weights, join, pool
 from footfall.core.parts import PartReader, Scorer
+from footfall.core.quantised import quantise_items, restore_items
 from footfall.core.sequences import Sequences
 from footfall.errors import FootfallError, SourceError
 from footfall.manifest import CACHE, check_manifest, read_manifest
@@ -30,7 +31,7 @@ from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
 
 _USERS_A_CHUNK = 256
-_SECTIONS = ("split", "model", "train", "baselines", "fusion")
+_SECTIONS = ("split", "model", "train", "baselines", "fusion", "bundle")
 
 
 def make_bundle(paths: Paths, params: Params) -> str:
@@ -46,7 +47,9 @@ def make_bundle(paths: Paths, params: Params) -> str:
     items = len(arrays.read_vocabulary(paths.sequences))
     baselines = params.baselines
     neighbours = fit_item_to_item(sequences.before(split.train_end), items, baselines.neighbours)
-    reader = PartReader(_open_scorer(paths.weights), neighbours, baselines.half_life_days, baselines.history_events, temperature=1.0)
+    kept = params.bundle.item_table
+    scorer = _open_scorer(paths.weights, kept)
+    reader = PartReader(scorer, neighbours, baselines.half_life_days, baselines.history_events, temperature=1.0)
     fusion = choose_fusion(reader, sequences, arrays.read_targets(paths.sequences, "validation"), split.train_end, params)
     counts = popularity(sequences, items, split.test_start, baselines.popularity_days)
     facts = {
@@ -57,7 +60,8 @@ def make_bundle(paths: Paths, params: Params) -> str:
         "params": {name: dataclasses.asdict(getattr(params, name)) for name in _SECTIONS},
     }
     vocabulary = paths.sequences / VOCABULARY_FILE
-    return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=Content(counts, neighbours, fusion), facts=facts)
+    content = Content(counts, neighbours, fusion)
+    return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=content, facts=facts, item_table=kept)
 
 
 def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int, params: Params) -> Fusion:
@@ -89,14 +93,16 @@ def _said(choice: Choice, users: int, k: int) -> dict[str, float]:
     return {f"ndcg@{k}": choice.ndcg, "tried": choice.tried, "users": users}
 
 
-def _open_scorer(weights: Path) -> Scorer:
+def _open_scorer(weights: Path, item_table: str) -> Scorer:
+    """The scorer of the weights as the bundle will keep them: fusion is chosen for what ships."""
     from safetensors.numpy import load_file
 
     from footfall.model.scorer import Scorer as ModelScorer
 
     try:
         config: dict[str, Any] = json.loads((weights / CONFIG).read_text(encoding="utf-8"))
-        return ModelScorer(config, load_file(weights / WEIGHTS), threads=1)
+        arrays: dict[str, Any] = load_file(weights / WEIGHTS)
+        return ModelScorer(config, restore_items(quantise_items(arrays)) if item_table == "int8" else arrays, threads=1)
     except (OSError, ValueError) as error:
         raise SourceError("weights cannot be read", where=weights, found=str(error), next_step="dvc repro train") from error
 
