@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from benchmarks import protocols, quality
 from benchmarks.figures import lines_of, members
 from benchmarks.leave_one_out import Fold, place
 from benchmarks.policies import POPULARITY, closed_forms, item_counts
 from benchmarks.protocols import MASKED, UNMASKED, gather, report
+from benchmarks.shaped import write_shaped
+from footfall.core.figures import Resampling
 from footfall.core.sequences import Sequences
 from footfall.model.trainer import TARGET_TYPE
 
@@ -55,7 +63,8 @@ def test_personal_frequency_puts_habits_before_what_is_popular() -> None:
     assert parts[POPULARITY](history).tolist() == [[2, 1, 3, 0]] * 2
 
 
-def test_every_policy_is_reported_masked_and_unmasked_but_personal_frequency() -> None:
+def test_every_policy_is_reported_masked_and_unmasked_but_personal_frequency(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "RESAMPLING", Resampling(20, 7))
     history = histories([1, 2, 3], [2, 3, 4], [3, 4, 5], [1, 5, 2])
     fold, counts = Fold(history, np.array([4, 5, 1, 3], np.int32)), item_counts(history, 5)
     closed = closed_forms(history, 5)
@@ -78,3 +87,20 @@ def test_every_policy_is_reported_masked_and_unmasked_but_personal_frequency() -
     assert document[MASKED]["differences"]["fused_minus_model"]["minuend"] == "fused"
     assert len(lines_of(document[MASKED])) == 1 + 5 + 3 + 8 + 5
     assert document["deviation"][MASKED]["ease"]["ndcg@10"] == 0
+
+
+def test_a_quality_race_says_every_protocol_and_refits_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_shaped(tmp_path / "shop.txt", 40, 30)
+    monkeypatch.setattr(quality, "TRAIN", dataclasses.replace(quality.TRAIN, epochs=1, threads=1))
+    monkeypatch.setattr(quality, "SHAPES", ({"dim": 8, "blocks": 1, "heads": 1, "dropout": 0.1},))
+    for module in (protocols, quality):
+        monkeypatch.setattr(module, "RESAMPLING", Resampling(20, 7))
+    options = argparse.ArgumentParser()
+    quality.add_options(options)
+    asked = options.parse_args(["--sequences", str(tmp_path / "shop.txt"), "--seeds", "1", "--out", str(tmp_path / "out.json")])
+    document = json.loads(quality.run(tmp_path, asked).read_text())
+    assert {"transformer", "fused", "popularity", "ease", "cosine"} <= set(document["masked"]["policies"])
+    assert set(document["unmasked"]) == {"policies", "differences", "slices", "shown"}
+    assert document["refit"]["epochs"] == 1
+    assert set(document["refit"]["mean"]["masked"]) == set(document["masked"]["policies"])
+    assert "time-split" in document["other_protocols"]["time split"]

@@ -14,6 +14,7 @@ import pytest
 from benchmarks import time_split
 from benchmarks.event_table import Cut, Events, cut_by_time, read_events, to_sequences
 from benchmarks.moments import ask, drawn, figures, last_of, slates
+from footfall.core.figures import Resampling
 from footfall.errors import SourceError
 from footfall.params import load_params
 
@@ -103,7 +104,8 @@ def test_a_file_is_read_with_any_kind_of_time_and_a_wrong_one_is_named(tmp_path:
         read_events(tmp_path / "less.parquet")
 
 
-def test_every_policy_is_measured_on_last_and_successive_moments(tmp_path: Path, checkout: Path) -> None:
+def test_every_policy_is_measured_on_last_and_successive_moments(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> None:
+    monkeypatch.setattr(time_split, "RESAMPLING", Resampling(20, 7))
     params = load_params(checkout / "params.yaml")
     params = dataclasses.replace(
         params,
@@ -114,7 +116,7 @@ def test_every_policy_is_measured_on_last_and_successive_moments(tmp_path: Path,
     )
     random = np.random.default_rng(0)
     day = 86_400_000_000
-    lines = [(f"u{user}", f"i{random.integers(0, 30)}", int(random.integers(0, 50)) * day) for user in range(40) for _ in range(30)]
+    lines = [(f"u{user}", f"i{random.integers(0, 30)}", int(random.integers(0, 50)) * day) for user in range(20) for _ in range(30)]
     options = argparse.ArgumentParser()
     time_split.add_options(options)
     for first, said in ((["--first"], True), ([], False)):
