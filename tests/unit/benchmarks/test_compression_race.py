@@ -122,7 +122,7 @@ def test_a_student_comes_nearer_to_its_teacher_than_one_alone(whole: SequenceMod
 
 def test_the_race_prints_a_line_a_form(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     shaped.write_shaped(tmp_path / "small.txt", users=40, items=30)
-    monkeypatch.setattr(compression, "SHAPES", ({"dim": 8, "blocks": 2, "heads": 2, "dropout": 0.2},))
+    monkeypatch.setattr(compression, "SHAPE", {"dim": 8, "blocks": 2, "heads": 2, "dropout": 0.2})
     monkeypatch.setattr(compression, "QUICK", replace(compression.QUICK, threads=1))
     options = argparse.ArgumentParser()
     compression.add_options(options)
