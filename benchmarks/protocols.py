@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,19 +37,21 @@ class Gathered:
         return {policy: means(from_ranks([runs[min(number, len(runs) - 1)]])) for policy, runs in self.ranks.items()}
 
 
-def gather(fold: Fold, seeds: Iterable[Mapping[str, Scores]], mixes: Mixes, seeded: str) -> dict[str, Gathered]:
+def gather(fold: Fold, seeds: Iterable[Mapping[str, Scores]], mixes: Mixes, seeded: str | Collection[str]) -> dict[str, Gathered]:
     """Rank for every user under every policy, masked and unmasked.
 
     Args:
         fold: whom to rank for.
         seeds: a run each, the parts by name.
         mixes: the policies. Personal frequency, whose whole say is what a mask takes out, is left out of the masked ones.
-        seeded: the part that differs from run to run.
+        seeded: the part, or parts, that differ from run to run.
     """
+    differing = {seeded} if isinstance(seeded, str) else set(seeded)
     found = {MASKED: Gathered(), UNMASKED: Gathered()}
     for number, parts in enumerate(seeds):
         for said, gathered in found.items():
-            asked = {name: mix for name, mix in mixes.items() if (number == 0 or mix.get(seeded)) and not (said == MASKED and set(mix) == {PERSONAL})}
+            new = {name: mix for name, mix in mixes.items() if number == 0 or any(mix.get(part) for part in differing)}
+            asked = {name: mix for name, mix in new.items() if not (said == MASKED and set(mix) == {PERSONAL})}
             used = {part for mix in asked.values() for part, weight in mix.items() if weight}
             placed = place(fold, {part: parts[part] for part in used}, asked, masked=said == MASKED, slates=0 if number else CUT)
             for name, one in placed.items():

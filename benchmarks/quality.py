@@ -1,9 +1,10 @@
 """How well the sequence model ranks on any file of sequences, beside what needs no gradient: every figure on full rankings.
 
-    python -m benchmarks quality --sequences FILE [--seeds 5] [--refit-seeds 1] [--out JSON]
+    python -m benchmarks quality --sequences FILE [--attributes FILE] [--text FILE] [--seeds 5] [--refit-seeds 1] [--out JSON]
 
 Settings (the model's and the fusion's) are chosen on validation targets alone, with the first seed, and nothing depends on the file's name. No row is
-refitted on validation but those that say so.
+refitted on validation but those that say so. With attributes or text the model is trained with them and without, and validation says which the fused
+policy uses.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.content_files import NEIGHBOURS, neighbours, read_content
 from benchmarks.figures import CUT, RESAMPLING, lines_of, table
 from benchmarks.leave_one_out import Fold, LeaveOneOut, Scores, ndcg, ranks, split
 from benchmarks.policies import COSINE, EASE, closed_forms, item_counts
@@ -29,6 +31,7 @@ from benchmarks.sequences_text import read_sequences_text
 from footfall.contracts import EVENT_TYPES
 from footfall.core.figures import with_intervals
 from footfall.core.sequences import Sequences
+from footfall.model.content import ItemContent
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.scorer import Scorer
 from footfall.model.trainer import train
@@ -36,6 +39,9 @@ from footfall.params import Train
 from footfall.tables import write_text
 
 MODEL, FUSED, FUSED_WITHOUT_MODEL = "transformer", "fused", "fused_without_transformer"
+WITH_CONTENT = "transformer_with_content"
+MODELS = (MODEL, WITH_CONTENT)
+CONTENT_WEIGHTS = (0.0, 0.6, 1.2, 1.8)
 NO_TIMES = "needs times, which a file in the S3-Rec text form has not: python -m benchmarks time-split --sequences FILE.parquet"
 WEIGHTS = {EASE: (0.0, 3.0, 6.0, 12.0, 24.0), COSINE: (0.0, 2.0, 4.0, 8.0)}
 TRAIN = Train(
@@ -70,6 +76,8 @@ class Fitted:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this race alone."""
     parser.add_argument("--sequences", type=Path, required=True, help="a file in the S3-Rec text form, perhaps .gz")
+    parser.add_argument("--attributes", type=Path, help="JSON, perhaps .gz: item number -> list of attribute ids")
+    parser.add_argument("--text", type=Path, help="Parquet: item_id (the number), and text, or a vector of text, images or sound")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--refit-seeds", type=int, default=1, help="seeds of the row that is refitted on validation; 0 leaves it out")
     parser.add_argument("--out", type=Path, help="where to write the figures; default reports/bench/quality.json")
@@ -78,53 +86,73 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(root: Path, options: argparse.Namespace) -> Path:
     """Choose, train with every seed, rank, print and write."""
     parts = split(read_sequences_text(options.sequences))
-    closed = closed_forms(parts.train, parts.items)
+    content = read_content(parts.items, options.attributes, options.text)
+    closed = closed_forms(parts.train, parts.items) | alike(content)
     shape, first = choose_shape(parts)
-    weights = choose_weights(parts.validation, closed | {MODEL: first.scores})
-    mixes = policies(closed, weights)
-    gathered = gather(parts.test, _seeds(parts, closed, shape, first, options.seeds), mixes, MODEL)
+    begun = {MODEL: first} | ({} if content is None else {WITH_CONTENT: fit(parts.train, parts.validation, parts.items, shape, TRAIN, content)})
+    weights = choose_weights(parts.validation, closed | {name: one.scores for name, one in begun.items()})
+    mixes = policies(closed, weights, tuple(begun))
+    gathered = gather(parts.test, _seeds(parts, closed, shape, begun, content, options.seeds), mixes, MODELS)
     document = {
         "name": "quality",
         "versions": versions(["torch", "transformers", "numpy"]),
         "machine": machine(),
         "file": {"users": len(parts.test.history), "items": parts.items, "events": int(parts.test.history.lengths.sum()) + len(parts.test.targets)},
         "chosen_on_validation": {"shape": shape, "weights": weights, "validation_ndcg@10_by_epoch": first.validation, "seconds": first.seconds},
+        "with_content": {
+            name: {"validation_ndcg@10_by_epoch": one.validation, "seconds": one.seconds} for name, one in begun.items() if name != MODEL
+        },
         "protocol": "leave one out, full ranking, test = last, no refit on validation; intervals resample users",
         "other_protocols": {"time split": NO_TIMES},
         **report(gathered, parts.test, item_counts(parts.train, parts.items), MODEL, FUSED),
     }
     for said in (MASKED, UNMASKED):
         sys.stdout.writelines(f"{line}\n" for line in (f"\n{said}", *lines_of(document[said])))
-    document["refit"] = refit(parts, shape, mixes, first, options.refit_seeds)
+    document["refit"] = refit(parts, shape, mixes, begun, content, options.refit_seeds)
     sys.stdout.write(f"\ntime split: {NO_TIMES}\n")
     path = options.out or root / "reports" / "bench" / "quality.json"
     write_text(path, json.dumps(document, indent=1) + "\n")
     return path
 
 
-def policies(closed: Mapping[str, Scores], weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
+def policies(closed: Mapping[str, Scores], weights: Mapping[str, float], models: tuple[str, ...] = (MODEL,)) -> dict[str, dict[str, float]]:
     """Every part alone, the fused policy, and what is left of it without the transformer."""
-    alone = {name: {name: 1.0} for name in (*closed, MODEL)}
-    rest = {name: weight for name, weight in weights.items() if name != MODEL and weight}
+    alone = {name: {name: 1.0} for name in (*closed, *models)}
+    rest = {name: weight for name, weight in weights.items() if name not in MODELS and weight}
     return alone | ({FUSED_WITHOUT_MODEL: rest} if rest else {}) | {FUSED: dict(weights)}
 
 
-def _seeds(parts: LeaveOneOut, closed: Mapping[str, Scores], shape: Mapping[str, Any], first: Fitted, seeds: int) -> Iterator[dict[str, Scores]]:
-    """The parts of each seed; the first is trained already."""
-    for seed in range(seeds):
-        fitted = first if seed == 0 else fit(parts.train, parts.validation, parts.items, shape, replace(TRAIN, seed=seed))
-        yield {**closed, MODEL: fitted.scores}
+def _seeds(
+    parts: LeaveOneOut, closed: Mapping[str, Scores], shape: Mapping[str, Any], begun: Mapping[str, Fitted], content: ItemContent | None, seeds: int
+) -> Iterator[dict[str, Scores]]:
+    """The parts of each seed; the models of the first are trained already."""
+    yield {**closed, **{name: one.scores for name, one in begun.items()}}
+    for seed in range(1, seeds):
+        params, told = replace(TRAIN, seed=seed), {MODEL: None, WITH_CONTENT: content}
+        fitted = {name: fit(parts.train, parts.validation, parts.items, shape, params, told[name]) for name in begun}
+        yield {**closed, **{name: one.scores for name, one in fitted.items()}}
 
 
-def refit(parts: LeaveOneOut, shape: Mapping[str, Any], mixes: Mapping[str, Mapping[str, float]], first: Fitted, seeds: int) -> dict[str, Any]:
+def refit(
+    parts: LeaveOneOut,
+    shape: Mapping[str, Any],
+    mixes: Mapping[str, Mapping[str, float]],
+    begun: Mapping[str, Fitted],
+    content: ItemContent | None,
+    seeds: int,
+) -> dict[str, Any]:
     """The same settings learnt once more from train and validation, for as many epochs as validation chose: a row that meets no target."""
     if not seeds:
         return {}
-    epochs = first.validation.index(max(first.validation)) + 1
-    closed = closed_forms(parts.refit, parts.items)
-    models = (fit_for(parts.refit, parts.items, shape, replace(TRAIN, seed=seed), epochs) for seed in range(seeds))
-    sys.stdout.write(f"\nrefitted on train and validation for {epochs} epochs; comparable with nothing that is not\n")
-    gathered = gather(parts.test, ({**closed, MODEL: model} for model in models), mixes, MODEL)
+    epochs = {name: one.validation.index(max(one.validation)) + 1 for name, one in begun.items()}
+    closed, told = closed_forms(parts.refit, parts.items) | alike(content), {MODEL: None, WITH_CONTENT: content}
+    models = (
+        {name: fit_for(parts.refit, parts.items, shape, replace(TRAIN, seed=seed), asked, told[name]) for name, asked in epochs.items()}
+        for seed in range(seeds)
+    )
+    said = ", ".join(f"{name} for {asked}" for name, asked in epochs.items())
+    sys.stdout.write(f"\nrefitted on train and validation, epochs: {said}; comparable with nothing that is not\n")
+    gathered = gather(parts.test, ({**closed, **trained} for trained in models), mixes, MODELS)
     names = (f"ndcg@{CUT}", f"hit_rate@{CUT}")
     means = {
         said: {policy: with_intervals(figures, names, RESAMPLING) for policy, figures in one.figures().items()} for said, one in gathered.items()
@@ -133,7 +161,7 @@ def refit(parts: LeaveOneOut, shape: Mapping[str, Any], mixes: Mapping[str, Mapp
     return {"epochs": epochs, "seeds": seeds, "mean": means}
 
 
-def fit_for(history: Sequences, items: int, shape: Mapping[str, Any], params: Train, epochs: int) -> Scores:
+def fit_for(history: Sequences, items: int, shape: Mapping[str, Any], params: Train, epochs: int, content: ItemContent | None = None) -> Scores:
     """A model at the end of epoch number `epochs` of a run that is planned like all others: learning rates are the same."""
     ended = itertools.count(1)
 
@@ -142,10 +170,10 @@ def fit_for(history: Sequences, items: int, shape: Mapping[str, Any], params: Tr
         return float(epoch if epoch <= epochs else 0)
 
     config = SequenceConfig(items=items, **shape, **_COMMON)
-    return _scores_of(train(history, np.iinfo(np.int64).max, config, replace(params, patience=1), on_epoch=until).model)
+    return _scores_of(train(history, np.iinfo(np.int64).max, config, replace(params, patience=1), on_epoch=until, content=content).model)
 
 
-def fit(history: Sequences, validation: Fold, items: int, shape: Mapping[str, Any], params: Train) -> Fitted:
+def fit(history: Sequences, validation: Fold, items: int, shape: Mapping[str, Any], params: Train, content: ItemContent | None = None) -> Fitted:
     """Train one model; the epoch with the best validation ndcg@10 is kept."""
     config = SequenceConfig(items=items, **shape, **_COMMON)
 
@@ -153,7 +181,7 @@ def fit(history: Sequences, validation: Fold, items: int, shape: Mapping[str, An
         return ndcg(Scorer.of(model).ranks(validation.history, validation.targets, masked=True), CUT)
 
     begun = time.perf_counter()
-    trained = train(history, np.iinfo(np.int64).max, config, params, on_epoch=on_epoch)
+    trained = train(history, np.iinfo(np.int64).max, config, params, on_epoch=on_epoch, content=content)
     return Fitted(_scores_of(trained.model), trained.figures, time.perf_counter() - begun)
 
 
@@ -176,8 +204,25 @@ def choose_shape(parts: LeaveOneOut) -> tuple[dict[str, Any], Fitted]:
 
 
 def choose_weights(validation: Fold, parts: Mapping[str, Scores]) -> dict[str, float]:
-    """The fusion with the best masked validation ndcg@10; the transformer has weight 1, and ties go to the smaller weights."""
+    """The fusion with the best masked validation ndcg@10; the transformer has weight 1, and ties go to the smaller weights.
+
+    Where there is content, it comes second: which transformer, and how much of the neighbours by content.
+    """
     there = [name for name in WEIGHTS if name in parts]
-    mixes = {str(values): {MODEL: 1.0, **dict(zip(there, values, strict=True))} for values in itertools.product(*(WEIGHTS[name] for name in there))}
-    found = ranks(validation, parts, mixes, masked=True)
-    return mixes[max(mixes, key=lambda name: ndcg(found[name], CUT))]
+    chosen = _best(
+        validation, parts, [{MODEL: 1.0, **dict(zip(there, w, strict=True))} for w in itertools.product(*(WEIGHTS[name] for name in there))]
+    )
+    rest = {name: weight for name, weight in chosen.items() if name != MODEL}
+    models, more = [name for name in MODELS if name in parts], CONTENT_WEIGHTS if NEIGHBOURS in parts else (None,)
+    told = [{model: 1.0} | rest | ({} if weight is None else {NEIGHBOURS: weight}) for model in models for weight in more]
+    return chosen if len(told) == 1 else _best(validation, parts, told)
+
+
+def _best(validation: Fold, parts: Mapping[str, Scores], mixes: Sequence[dict[str, float]]) -> dict[str, float]:
+    found = ranks(validation, parts, {str(n): mix for n, mix in enumerate(mixes)}, masked=True)
+    return max(enumerate(mixes), key=lambda one: ndcg(found[str(one[0])], CUT))[1]
+
+
+def alike(content: ItemContent | None) -> dict[str, Scores]:
+    """The neighbours by content, where there is any."""
+    return {} if content is None else {NEIGHBOURS: neighbours(content)}

@@ -45,6 +45,16 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What is known of items beside who touched them, and how often training does without their ids."""
+
+    encoder: str
+    path: str
+    attributes: bool
+    id_dropout: float
+
+
+@dataclass(frozen=True)
 class Model:
     """Shape of the sequence model."""
 
@@ -146,6 +156,7 @@ class Params:
     data: Data
     ingest: Ingest
     split: Split
+    content: Content
     model: Model
     train: Train
     baselines: Baselines

@@ -49,6 +49,11 @@ class Paths:
         return self.root / "data" / "sequences"
 
     @property
+    def content(self) -> Path:
+        """Vectors and attributes of the vocabulary's items, of stage `content`."""
+        return self.root / "data" / "content"
+
+    @property
     def weights(self) -> Path:
         """Output of stage `train`: `config.json` and `model.safetensors`."""
         return self.root / "data" / "weights"

@@ -10,11 +10,16 @@ from footfall.contracts import EVENT_TYPES, PURCHASE, C
 _BASKET = "basket"
 
 
-def vocabulary(interactions: ir.Table, train_end: int, min_count: int) -> ir.Table:
-    """Items bought at least `min_count` times before `train_end` (microseconds): item_index from 1, item_id in its own order."""
+def vocabulary(interactions: ir.Table, train_end: int, min_count: int, offered: ir.Table | None = None) -> ir.Table:
+    """Items bought at least `min_count` times before `train_end` (microseconds): item_index from 1, item_id in its own order.
+
+    Items `offered` (column item_id) are in as well, whether or not anybody bought them.
+    """
     bought = interactions.filter((interactions[C.EVENT_TYPE] == PURCHASE) & (interactions[C.OCCURRED_AT] < train_end))
     counted = bought.group_by(C.ITEM_ID).aggregate(bought_times=bought.count())
-    known = counted.filter(counted["bought_times"] >= min_count)
+    known = counted.filter(counted["bought_times"] >= min_count).select(C.ITEM_ID)
+    if offered is not None:
+        known = known.union(offered.select(C.ITEM_ID), distinct=True)
     index = (ibis.row_number().over(order_by=known[C.ITEM_ID]) + 1).cast("int32")
     return known.select(**{C.ITEM_INDEX: index, C.ITEM_ID: known[C.ITEM_ID]}).order_by(C.ITEM_INDEX)
 

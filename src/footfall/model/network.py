@@ -154,13 +154,14 @@ class SequenceNetwork(nn.Module):
         self.repeat_state = nn.Linear(dim, channels, bias=False)
         self.repeat_item = nn.Embedding(shape.items + 1, channels)
 
-    def forward(self, pack: Pack, newest: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, pack: Pack, newest: bool = False, items: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """States (M, dim) and each stack's repeat bonus (B, T, D); with `newest` only each user's last moment: (U, dim) and (B, 1, D).
 
-        Users stand in the pack's order.
+        Users stand in the pack's order. Training hands in the item vectors where they are not the id rows alone (`content.ItemFusion`).
         """
         heads = self.shape.heads
-        x_ED = (self.item(pack.item_index) + _one_of_few(pack.event_type, self.event_type.weight)) * pack.share[:, None]
+        of_item = self.item(pack.item_index) if items is None else F.embedding(pack.item_index, items)
+        x_ED = (of_item + _one_of_few(pack.event_type, self.event_type.weight)) * pack.share[:, None]
         x_MD = torch.zeros(len(pack.gap_before), self.shape.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
         x_MD = dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
         told = self._relations(pack, slice(heads if newest else None), newest=False)

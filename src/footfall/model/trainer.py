@@ -18,6 +18,7 @@ from footfall.contracts import EVENT_TYPES, PURCHASE
 from footfall.core.sequences import Int64, Sequences
 from footfall.errors import SourceError
 from footfall.model.batches import Layout, chop, group, pack_users
+from footfall.model.content import ContentProjection, ItemContent, ItemFusion
 from footfall.model.packs import Pack
 from footfall.model.parallel import Processes, alone
 from footfall.model.prepared import Prepared, prepare
@@ -48,6 +49,7 @@ class Trained:
         targets: targets an epoch.
         losses: (steps,) loss of each step.
         figures: what `on_epoch` answered, an epoch each.
+        content: what gives items that came later a vector, where training had content; in evaluation mode.
     """
 
     model: SequenceModel
@@ -55,9 +57,10 @@ class Trained:
     targets: int
     losses: list[float]
     figures: list[float] = field(default_factory=list)
+    content: ContentProjection | None = None
 
 
-def train(
+def train(  # noqa: PLR0913 - what it may be given is all named
     sequences: Sequences,
     train_end: int,
     config: SequenceConfig,
@@ -67,11 +70,14 @@ def train(
     keep: Keep | None = None,
     kept: State | None = None,
     processes: Processes | None = None,
+    *,
+    content: ItemContent | None = None,
 ) -> Trained:
     """Train a fresh model on what happened before `train_end` (microseconds); no later event is read, as input or as target.
 
     With `params.patience`, training stops after so many epochs in which `on_epoch` answered nothing better.
     With `kept`, the state of a run with the same arguments, it goes on from there: on one machine to the same weights, byte for byte.
+    With `content`, item vectors are made of ids and content; without it not even a number is drawn for it.
     With `processes`, every one of which calls this with the same arguments, each reads its share of every step and all return the same model.
 
     Raises:
@@ -85,8 +91,11 @@ def train(
         counts = torch.from_numpy(np.bincount(history.item_index, minlength=config.items + 1))
         model = SequenceModel(config)
         model.start_from(counts, item_vectors(history, config.items, config.dim, params.seed) if params.spectral_start else None)
+        fusion = None if content is None else ItemFusion(content, counts, config.dim)
+        if fusion is not None and params.spectral_start:
+            fusion.start_from(model.item.weight)
         nn.Module.to(model, device)  # transformers' own `to` is untyped
-        course = _Course(Training(model, counts, params, processes))
+        course = _Course(Training(model, counts, params, processes, None if fusion is None else fusion.to(device)))
         if kept is not None:
             course.resume(kept)
         prepared = prepare(history, TARGET_TYPE, params.basket_power).to(device)
@@ -132,6 +141,7 @@ class _Course:
         self.figures: list[float] = []
         self.epochs = 0
         self.best: dict[str, Tensor] = {}
+        self.best_content: dict[str, Tensor] = {}
 
     def end_epoch(self, on_epoch: OnEpoch | None) -> None:
         """Ask for the epoch's figure, and keep its weights where there is none or no better one."""
@@ -140,7 +150,8 @@ class _Course:
             if figure is not None:
                 self.figures.append(figure)
             if figure is None or figure == max(self.figures):
-                self.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+                self.best = _copied(model)
+                self.best_content = {} if self.training.content is None else _copied(self.training.content.projection)
         self.epochs += 1
 
     def is_stale(self, patience: int) -> bool:
@@ -154,13 +165,19 @@ class _Course:
     def state(self) -> State:
         """All of it."""
         numbers = {"losses": torch.tensor(self.told(), dtype=torch.float64), "figures": torch.tensor(self.figures, dtype=torch.float64)}
-        return self.training.state() | numbers | {"epochs": torch.tensor(self.epochs)} | {f"best.{name}": one for name, one in self.best.items()}
+        best = {f"best.{name}": one for name, one in self.best.items()} | {f"best_content.{name}": one for name, one in self.best_content.items()}
+        return self.training.state() | numbers | {"epochs": torch.tensor(self.epochs)} | best
 
     def resume(self, state: State) -> None:
         """Go on from a `state`."""
         self.training.resume(state)
         self.losses, self.figures, self.epochs = list(state["losses"]), state["figures"].tolist(), int(state["epochs"])
-        self.best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
+        for kind, best in (("best.", self.best), ("best_content.", self.best_content)):
+            best |= {name.removeprefix(kind): tensor for name, tensor in state.items() if name.startswith(kind)}
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 
 def _run(prepared: Prepared, course: _Course, params: Train, on_step: OnStep | None, on_epoch: OnEpoch | None, keep: Keep | None) -> Trained:
@@ -188,4 +205,7 @@ def _run(prepared: Prepared, course: _Course, params: Train, on_step: OnStep | N
             break
     model = training.model.cpu().eval()
     model.load_state_dict(course.best)
-    return Trained(model, int(prepared.events.offsets[-1]), targets, course.told(), course.figures)
+    content = None if training.content is None else training.content.projection.cpu().eval()
+    if content is not None:
+        content.load_state_dict(course.best_content)
+    return Trained(model, int(prepared.events.offsets[-1]), targets, course.told(), course.figures, content)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from footfall.model.content import ItemFusion
 from footfall.model.losses import softmax_loss
 from footfall.model.network import REPEAT
 from footfall.model.packs import Pack
@@ -26,20 +27,26 @@ State = dict[str, Tensor]
 class StepLoss(nn.Module):
     """What a step minimises, as one module: all use of weights lies in its `forward`, where DistributedDataParallel looks for it."""
 
-    def __init__(self, model: SequenceModel, part: Part) -> None:
-        """Of `model`; `part` makes a mean over this process's moments a part of that over all."""
+    def __init__(self, model: SequenceModel, part: Part, content: ItemFusion | None = None) -> None:
+        """Of `model`; `part` makes a mean over this process's moments a part of that over all; `content` has a say in item vectors."""
         super().__init__()
-        self.model, self._part = model, part
+        self.model, self._part, self.content = model, part, content
 
     def forward(self, packed: Pack, drawn: tuple[Tensor, Tensor] | None) -> Tensor:
         """A number; `drawn` as in `softmax_loss`."""
         device = self.model.item_bias.device.type
         factors = torch.bfloat16 if device == "cuda" else None
+        items, bias = self.tables()
         with torch.autocast(device, factors, enabled=factors is not None):
-            states, bonuses = self.model(packed)
+            states, bonuses = self.model(packed, items=None if self.content is None else items)
         wide = [bonus.float() for bonus in bonuses]
-        loss = softmax_loss(states.float(), self.model.item.weight, self.model.item_bias, wide, packed, drawn, factors=factors)
+        loss = softmax_loss(states.float(), items, bias, wide, packed, drawn, factors=factors)
         return self._part(loss, packed.moment_weight.sum())
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """(V + 1, dim) vectors and (V + 1,) biases of all items, for inputs and outputs alike: without content the very weights."""
+        ids, bias = self.model.item.weight, self.model.item_bias
+        return (ids, bias) if self.content is None else (self.content(ids), self.content.biases(bias))
 
 
 class Training:
@@ -50,17 +57,22 @@ class Training:
         counts: (items + 1,) events of each item, for sampling.
         params: of stage `train`.
         processes: with whom it is trained, each with a model of the same weights; None: alone.
+        content: what makes item vectors of more than ids, on the same device.
     """
 
-    def __init__(self, model: SequenceModel, counts: Tensor, params: Train, processes: Processes | None = None) -> None:
+    def __init__(
+        self, model: SequenceModel, counts: Tensor, params: Train, processes: Processes | None = None, content: ItemFusion | None = None
+    ) -> None:
         self.model = model.train()
+        self.content = None if content is None else content.train()
+        self._weights = [*model.parameters(), *(content.parameters() if content is not None else ())]
         self._params = params
         self._device = model.item_bias.device
         self.processes = processes or Processes(self._device)
-        self._loss = self.processes.wrap(StepLoss(model, self.processes.part))
+        self._loss = self.processes.wrap(StepLoss(model, self.processes.part, content))
         self._sampler = NegativeSampler(counts, params.negatives, torch.Generator().manual_seed(params.seed)) if params.negatives else None
-        self._optimiser = torch.optim.AdamW(_weight_groups(model, params), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
-        self._average = [weight.detach().clone() for weight in model.parameters()] if params.average else []
+        self._optimiser = torch.optim.AdamW(_weight_groups(model, params, content), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
+        self._average = [weight.detach().clone() for weight in self._weights] if params.average else []
         self._steps = 0
 
     def step(self, packed: Pack, rate: float) -> Tensor:
@@ -78,17 +90,19 @@ class Training:
         self._steps += 1
         if self._average:  # a short memory at first, so that where it began is forgotten
             with torch.no_grad():
-                torch._foreach_lerp_(self._average, list(self.model.parameters()), 1 - min(self._params.average, self._steps / (10 + self._steps)))
+                torch._foreach_lerp_(self._average, self._weights, 1 - min(self._params.average, self._steps / (10 + self._steps)))
         return self.processes.mean(loss.detach())
 
     @contextmanager
     def averaged(self) -> Iterator[SequenceModel]:
-        """The model as it would be kept now, in evaluation mode."""
-        weights = list(self.model.parameters())
+        """The model as it would be kept now, in evaluation mode: its item vectors are whole, so whoever scores needs no content."""
+        weights = self._weights
         last = [weight.detach().clone() for weight in weights]
         with torch.no_grad():
             for weight, kept in zip(weights, self._average or last, strict=True):
                 weight.copy_(kept)
+            if self.content is not None:
+                self.model.item.weight.copy_(self.content.eval()(self.model.item.weight))
         try:
             yield self.model.eval()
         finally:
@@ -96,10 +110,12 @@ class Training:
                 for weight, kept in zip(weights, last, strict=True):
                     weight.copy_(kept)
             self.model.train()
+            if self.content is not None:
+                self.content.train()
 
     def state(self) -> State:
         """Everything that a later step depends on, copied."""
-        found = {f"weight.{n}": weight for n, weight in enumerate(self.model.parameters())}
+        found = {f"weight.{n}": weight for n, weight in enumerate(self._weights)}
         found |= {f"average.{n}": weight for n, weight in enumerate(self._average)}
         for n, moments in self._optimiser.state_dict()["state"].items():
             found |= {f"optimiser.{n}.{name}": torch.as_tensor(value) for name, value in moments.items()}
@@ -111,7 +127,7 @@ class Training:
     def resume(self, state: State) -> None:
         """Go on from a `state` of a run like this one."""
         with torch.no_grad():
-            for kind, weights in (("weight", list(self.model.parameters())), ("average", self._average)):
+            for kind, weights in (("weight", self._weights), ("average", self._average)):
                 for n, weight in enumerate(weights):
                     weight.copy_(state[f"{kind}.{n}"])
         moments: dict[int, dict[str, Tensor]] = {}
@@ -139,11 +155,12 @@ def from_bytes(data: bytes) -> State | None:
         return None
 
 
-def _weight_groups(model: SequenceModel, params: Train) -> list[dict[str, Any]]:
+def _weight_groups(model: SequenceModel, params: Train, content: ItemFusion | None) -> list[dict[str, Any]]:
     """Decay for the matrices of the linear layers only; a pace of its own for the few weights of the repeat head and its tables over time."""
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
-    matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
-    for name, weight in model.named_parameters():
+    parts: list[nn.Module] = [model] if content is None else [model, content]
+    matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}  # content's stand for item vectors, which do not decay
+    for name, weight in [one for part in parts for one in part.named_parameters()]:
         groups.setdefault((id(weight) in matrices, name.startswith(REPEAT)), []).append(weight)
     return [
         {"params": weights, "weight_decay": params.weight_decay * decays, "pace": params.repeat_pace if repeats else 1.0}

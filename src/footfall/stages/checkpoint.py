@@ -60,7 +60,10 @@ class Checkpoint:
 
 def _digest(paths: Paths, params: Params, processes: int) -> str:
     found = hashlib.sha256((paths.sequences / MANIFEST).read_bytes())
-    for part in (params.split, params.model, params.train, version("torch"), processes):
+    content = paths.content / MANIFEST
+    if content.exists():
+        found.update(content.read_bytes())
+    for part in (params.split, params.content.id_dropout, params.model, params.train, version("torch"), processes):
         found.update(repr(part).encode())
     for path in sorted(Path(footfall.model.__file__).parent.glob("*.py")):
         found.update(path.read_bytes())

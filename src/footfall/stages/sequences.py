@@ -48,8 +48,10 @@ def write_sequences(engine: Engine, paths: Paths, folder: Path, split: arrays.Sp
     people = _read(paths, USERS, (C.USER_ID, C.CONSENT))
     refusing = refusing_users(people, PERSONALISE)
     events = without_users(open_tables(engine, {_table(paths, EVENTS): True}, EVENTS, next_step=_REMAKE), engine.frame(refusing))
-    bought = interactions(events, engine.frame(_read(paths, CATALOGUE, (C.ITEM_ID, C.RECOMMENDABLE))))
-    vocabulary = engine.run(frames.vocabulary(bought, split.train_end, params.split.vocabulary_min_count))
+    catalogue = _read(paths, CATALOGUE, (C.ITEM_ID, C.RECOMMENDABLE, C.AVAILABLE, C.AVAILABLE_FROM))
+    bought = interactions(events, engine.frame(catalogue.select([C.ITEM_ID, C.RECOMMENDABLE])))
+    offered = None if params.split.vocabulary_min_count else engine.frame(offered_items(catalogue, split.as_of))
+    vocabulary = engine.run(frames.vocabulary(bought, split.train_end, params.split.vocabulary_min_count, offered))
     if not vocabulary.num_rows:
         raise SourceError(
             "vocabulary is empty",
@@ -65,6 +67,13 @@ def write_sequences(engine: Engine, paths: Paths, folder: Path, split: arrays.Sp
     for window, end in (("validation", split.test_start), ("test", split.as_of)):
         targets = engine.run(frames.first_basket_targets(counted, known, split.start(window), end))
         arrays.write_targets(folder, window, to_targets(targets, users))
+
+
+def offered_items(catalogue: pa.Table, as_of: int) -> pa.Table:
+    """Column item_id: what may be recommended and can be had before `as_of` (microseconds), bought or not."""
+    since = catalogue.column(C.AVAILABLE_FROM).cast(pa.int64())
+    there = pc.fill_null(pc.less(since, as_of), True)
+    return catalogue.filter(pc.and_(pc.and_(catalogue.column(C.RECOMMENDABLE), catalogue.column(C.AVAILABLE)), there)).select([C.ITEM_ID])
 
 
 def to_targets(rows: pa.Table, users: pa.Array) -> pa.Table:

@@ -1,6 +1,6 @@
 """Stage `train`: arrays -> weights.
 
-data/sequences/ -> data/weights/{config.json,model.safetensors}, reports/training.json
+data/sequences/, data/content/ -> data/weights/{config.json,model.safetensors}, reports/training.json
 The report holds no clock, so that equal runs write equal bytes. Rate and time left go to the terminal, learning curves to `stages.curves`.
 
     python -m footfall.stages.train                             one process, as DVC runs it
@@ -29,6 +29,7 @@ from footfall.paths import Paths
 from footfall.settings import load_settings
 from footfall.stages.checkpoint import EVERY_S, Checkpoint
 from footfall.stages.curves import CURVE_STEPS, Telling
+from footfall.stages.item_content import read_item_content, write_projection
 from footfall.stages.validation import FIGURE, Validation
 from footfall.tables import replacing, write_text
 
@@ -56,17 +57,21 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S, pr
         return figure
 
     on_step, keep = (told.step, checkpoint.keep) if told else (None, None)
-    trained = train(sequences, split.train_end, _config(paths, params), params.train, on_step, judge, keep, kept, processes)
+    vocabulary = read_vocabulary(paths.sequences)
+    content, attributes = read_item_content(paths.content, vocabulary, params.content.id_dropout)
+    config = _config(len(vocabulary), params)
+    trained = train(sequences, split.train_end, config, params.train, on_step, judge, keep, kept, processes, content=content)
     if told is not None:
         told.close()
+        write_projection(paths.weights, trained.content, attributes)
         write_weights(paths.weights, trained.model)
         write_text(paths.training_report, json.dumps(report(trained, params), indent=1, sort_keys=True) + "\n")
         checkpoint.clear()
 
 
-def _config(paths: Paths, params: Params) -> SequenceConfig:
+def _config(items: int, params: Params) -> SequenceConfig:
     return SequenceConfig(
-        items=len(read_vocabulary(paths.sequences)),
+        items=items,
         event_types=len(EVENT_TYPES),
         dim=params.model.dim,
         blocks=params.model.blocks,

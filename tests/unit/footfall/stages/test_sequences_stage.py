@@ -117,3 +117,18 @@ def test_who_refuses_to_be_analysed_is_learnt_from_and_not_counted(paths: Paths,
     assert [len(arrays.read_targets(paths.sequences, window)) for window in arrays.WINDOWS] == [0, 0]
     window = replace(params.data, as_of=day(100))
     assert not len(read_labels(paths.tables, replace(params, data=window), arrays.read_vocabulary(paths.sequences)))
+
+
+def test_a_least_count_of_zero_lets_in_what_nobody_has_bought_but_the_shop_offers(paths: Paths, params: Params) -> None:
+    table = catalogue("apple", "pear", "plum", "quince", "melon", unrecommendable=("petrol",))
+    available = pa.array([item != "quince" for item in table.column("item_id").to_pylist()])
+    since = pa.array([day(101) if item == "melon" else day(99) if item == "plum" else None for item in table.column("item_id").to_pylist()])
+    for name, column in (("available", available), ("available_from", since.cast(table.schema.field("available_from").type))):
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
+    write_parquet(paths.tables / "catalogue.parquet", table)
+    write_manifest(paths.tables)
+    make_sequences(paths, replace(params, split=replace(params.split, vocabulary_min_count=0)))
+
+    assert arrays.read_vocabulary(paths.sequences).item_ids == ("apple", "pear", "plum")
+    make_sequences(paths, replace(params, split=replace(params.split, vocabulary_min_count=1)))
+    assert arrays.read_vocabulary(paths.sequences).item_ids == ("apple",)
