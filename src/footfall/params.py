@@ -76,6 +76,18 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Heads:
+    """How the heads on the sequence model's states are taught."""
+
+    lessons: int
+    events: int
+    passes: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
 class Baselines:
     """The policies that need no gradient."""
 
@@ -148,6 +160,7 @@ class Params:
     split: Split
     model: Model
     train: Train
+    heads: Heads
     baselines: Baselines
     fusion: Fusion
     bundle: Bundle
