@@ -84,7 +84,6 @@ class Heads:
     passes: int
     batch: int
     learning_rate: float
-    weight_decay: float
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ from footfall.params import Heads as Params
 _EVENTS_A_BATCH = 16_384
 _HELD_OUT = 0.1
 """Share of the users whose lessons only say when to stop."""
+_RIGHT_AFTER = 1 / 3
+"""Share of the lessons that are asked right after a moment."""
+_AVERAGE = 0.99
+"""Of the old that the moving average of the weights keeps at a step."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def teach_heads(network: SequenceNetwork, sequences: Sequences, train_end: int, 
 
 
 def make_lessons(network: SequenceNetwork, history: Sequences, end: int, params: Params, seed: int) -> Lessons:
-    """Half of the lessons right after a moment, half at any time, of as many drawn users as `params.events` allows."""
+    """A third of the lessons right after a moment, the others at any time, of as many drawn users as `params.events` allows."""
     draw = np.random.default_rng([seed, 1])
     order = draw.permutation(np.flatnonzero(history.lengths))
     users = np.sort(order[: max(1, int(np.searchsorted(np.cumsum(history.lengths[order]), params.events, side="right")))])
@@ -85,8 +89,8 @@ def _questions(moments: Moments, end: int, lessons: int, draw: np.random.Generat
     if not len(track.times):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     owner = np.repeat(np.arange(len(track.offsets) - 1), np.diff(track.offsets))
-    after = draw.permutation(len(owner))[: lessons // 2]
-    anyone = draw.choice(np.unique(owner), lessons - lessons // 2)
+    after = draw.permutation(len(owner))[: round(_RIGHT_AFTER * lessons)]
+    anyone = draw.choice(np.unique(owner), lessons - round(_RIGHT_AFTER * lessons))
     first = track.times[track.offsets[anyone]] + 1
     anytime = first + np.floor(draw.random(len(anyone)) * (end - first)).astype(np.int64)
     user, at = np.concatenate([owner[after], anyone]), np.concatenate([track.times[after] + 1, anytime])
@@ -127,7 +131,7 @@ def _states(network: SequenceNetwork, chosen: Sequences, events: Int64) -> Tenso
 
 
 def _teach(heads: Heads, lessons: Lessons, params: Params, seed: int) -> list[float]:
-    """AdamW with a falling rate; the pass that the held-out users like best is kept."""
+    """AdamW with a falling rate; a moving average of the weights is kept, of the pass that the held-out users like best."""
     draw = torch.Generator().manual_seed(seed)
     chosen = np.unique(lessons.user)
     out = np.random.default_rng([seed, 2]).permutation(chosen)[: round(_HELD_OUT * len(chosen))]
@@ -135,20 +139,23 @@ def _teach(heads: Heads, lessons: Lessons, params: Params, seed: int) -> list[fl
     learn, check = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:, 0]
     check = check if len(check) else learn
     weights = _start(heads, lessons.take(learn), draw)
-    optimiser = torch.optim.AdamW(weights.values(), lr=params.learning_rate, weight_decay=params.weight_decay)
-    steps, losses, best = -(-len(learn) // params.batch) * params.passes, list[float](), dict[str, Tensor]()
+    optimiser = torch.optim.AdamW(weights.values(), lr=params.learning_rate, betas=(0.9, 0.99))
+    average = {name: weight.detach().clone() for name, weight in weights.items()}
+    steps, done, losses, best = -(-len(learn) // params.batch) * params.passes, 0, list[float](), average
     for _ in range(params.passes):
         for rows in learn[torch.randperm(len(learn), generator=draw)].split(params.batch):
             loss = _loss(heads, weights, lessons.take(rows))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            for one in optimiser.param_groups:
-                one["lr"] -= params.learning_rate / steps
+            done += 1
+            optimiser.param_groups[0]["lr"] = params.learning_rate * (1 - done / steps)
+            with torch.no_grad():  # a short memory at first, as in `training`
+                torch._foreach_lerp_(list(average.values()), list(weights.values()), 1 - min(_AVERAGE, done / (10 + done)))
         with torch.no_grad():
-            losses.append(float(_loss(heads, weights, lessons.take(check))))
+            losses.append(float(_loss(heads, average, lessons.take(check))))
         if losses[-1] == min(losses):
-            best = {name: weight.detach().clone() for name, weight in weights.items()}
+            best = {name: weight.clone() for name, weight in average.items()}
     heads.load_state_dict(heads.state_dict() | best)
     return losses
 
