@@ -17,9 +17,10 @@ from torch import Tensor
 from footfall.core.outlook import SPANS, Float64, exposure, span_of
 from footfall.core.rhythm import Moments
 from footfall.core.sequences import DAY_US, Int64, Sequences
-from footfall.model.batches import chop, group, pack
+from footfall.model.batches import Layout, chop, group, pack_users
 from footfall.model.heads import Heads
 from footfall.model.network import SequenceNetwork
+from footfall.model.prepared import prepare
 from footfall.model.repeatable import repeatable
 from footfall.params import Heads as Params
 
@@ -119,13 +120,13 @@ def _states(network: SequenceNetwork, chosen: Sequences, events: Int64) -> Tenso
     with torch.no_grad():
         for part in group(windows.lengths, _EVENTS_A_BATCH, needed):
             asked = np.flatnonzero(np.isin(window, part))
-            packed = pack(windows.take(part))
+            packed = pack_users(prepare(windows.take(part)).to(device), np.arange(len(part)), Layout.EXACT)
             order = packed.order.numpy()
             starts = np.empty(len(part), np.int64)
             lengths = windows.lengths[part][order]
             starts[order] = np.cumsum(lengths) - lengths  # where each window's events stand in the pack
             place = starts[np.searchsorted(part, window[asked])] + events[asked] - windows.offsets[window[asked]]
-            found, _ = network(packed.to(device))
+            found, _ = network(packed)
             states[torch.from_numpy(asked)] = found[packed.moment[torch.from_numpy(place)].to(device)].float().cpu()
     return states
 

@@ -124,7 +124,7 @@ class Scorer:
             moments = np.broadcast_to(np.asarray(at, np.int64), len(history))[known]
             figures = Moments(history).figures(known, moments, self.shape.max_events)
             with torch.inference_mode():
-                told = (torch.from_numpy(part).to(self._model.item_bias.device) for part in (self.vectors(history)[known], figures.astype(np.float32)))
+                told = (torch.from_numpy(part).to(self._model.item_bias.device) for part in (self.vectors(history)[known], np.float32(figures)))
                 logits, rates = (answer.double().cpu() for answer in self._model.heads(*told))
             types[known], hazard[known] = logits.softmax(1).numpy(), rates.exp().numpy()
         return Outlook(types, hazard)

@@ -101,7 +101,8 @@ def test_who_stays_away_is_told_from_who_was_just_here(model: SequenceModel) -> 
     here, away = (scorer.outlook(one, round(day * DAY_US)) for day in (8, 40))
     assert here is not None
     assert away is not None
-    assert here.purchase_within(7)[0] > 0.5 > 0.2 > away.purchase_within(7)[0]
+    assert here.purchase_within(7)[0] > 0.5
+    assert away.purchase_within(7)[0] < 0.2
 
 
 def test_the_next_event_type_is_learnt(model: SequenceModel) -> None:

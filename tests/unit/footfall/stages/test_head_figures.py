@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ BUY = EVENT_TYPES.index("purchase")
 class Oracle(TableScorer):
     """Knows what comes: who buys within the window, and that a search is followed by a purchase and a purchase by a search."""
 
-    buyers: set[tuple[int, ...]] = set()
+    buyers: ClassVar[set[tuple[int, ...]]] = set()
 
     def outlook(self, sequences: Sequences, at: int | np.ndarray) -> Outlook | None:
         past = sequences.before(at)
