@@ -1,6 +1,7 @@
 """Reading and writing data/sequences: the arrays, the vocabulary, the users, the split and the targets.
 
     item_index.npy event_type.npy occurred_at.npy offsets.npy   Sequences
+    analysed.npy         which users do not refuse to be analysed
     users.parquet        user_id in the order of the user positions 0..U-1
     vocabulary.parquet   VOCABULARY contract
     split.json           as_of, test_start, train_end: ISO and microseconds
@@ -209,6 +210,21 @@ def read_users(folder: Path) -> list[str]:
     """User ids (pseudonyms) in the order of their positions."""
     ids: list[str] = read_parquet(folder / "users.parquet", next_step=REMAKE).column(C.USER_ID).to_pylist()
     return ids
+
+
+def write_analysed(folder: Path, analysed: npt.NDArray[np.bool_]) -> None:
+    """Write analysed.npy: (U,) which users do not refuse to be analysed; no figure may count the others."""
+    with replacing(folder / "analysed.npy") as file:
+        np.save(file, analysed, allow_pickle=False)
+
+
+def read_analysed(folder: Path) -> npt.NDArray[np.int64]:
+    """Positions of the users that figures may count, ascending.
+
+    Raises:
+        SourceError: no readable array.
+    """
+    return np.flatnonzero(_read_array(folder / "analysed.npy", np.dtype(np.bool_)))
 
 
 def write_split(folder: Path, split: Split) -> None:

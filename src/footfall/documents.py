@@ -152,7 +152,7 @@ class Manifest(Document):
 
 @dataclass(frozen=True)
 class Metrics(Document):
-    """reports/metrics.json: the protocol, every policy's metrics, slices, and paired differences between policies."""
+    """reports/metrics.json: the protocol, every policy's metrics, slices, paired differences between policies, and the heads'."""
 
     SCHEMA: ClassVar[str] = "footfall.metrics/2"
     BEFORE: ClassVar[str] = "footfall.metrics/1"
@@ -160,6 +160,7 @@ class Metrics(Document):
     policies: dict[str, dict[str, Any]]
     slices: dict[str, dict[str, Any]]
     differences: dict[str, dict[str, Any]] = field(default_factory=dict)
+    heads: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str, *, where: object = None) -> Self:
@@ -168,7 +169,7 @@ class Metrics(Document):
         Raises:
             ContractError: no JSON, another schema or version, a missing or unknown key.
         """
-        return super().from_json(_lifted(text, cls.BEFORE, cls.SCHEMA, {}), where=where)
+        return super().from_json(_lifted(text, cls.BEFORE, cls.SCHEMA, {"heads": {}}), where=where)
 
 
 @dataclass(frozen=True)

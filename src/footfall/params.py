@@ -86,6 +86,17 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Heads:
+    """How the heads on the sequence model's states are taught."""
+
+    lessons: int
+    events: int
+    passes: int
+    batch: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class Baselines:
     """The policies that need no gradient."""
 
@@ -159,6 +170,7 @@ class Params:
     content: Content
     model: Model
     train: Train
+    heads: Heads
     baselines: Baselines
     fusion: Fusion
     bundle: Bundle

@@ -17,7 +17,9 @@ from footfall.bundle import Bundle, open_bundle
 from footfall.contracts import EVENT_TYPES
 from footfall.core.baselines import TIE_BREAK
 from footfall.core.fusion import ITEM_TO_ITEM, MODEL, PERSONAL, fuse, share_of_best
+from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
+from footfall.core.outlook import Outlook, OutlookScorer
 from footfall.core.parts import PartReader, Parts, Scorer
 from footfall.core.sequences import Int64, Sequences
 from footfall.core.vocabulary import Vocabulary
@@ -191,6 +193,15 @@ class Recommender:
     def scores(self, sequences: Sequences, at: int | Int64, policy: str = FUSED) -> Float64:
         """(U, V) scores of one policy; column j is item_index j + 1."""
         return self.combine(self.parts(sequences, at, self.needed(policy)), policy)
+
+    def outlook(self, sequences: Sequences, at: int | Int64) -> Outlook | None:
+        """What each user does next and when the next purchase comes, from what happened before `at`; None where the model cannot tell."""
+        history, scorer = sequences.before(at).last(self.history_events), self._reader.scorer
+        return scorer.outlook(history, at) if isinstance(scorer, OutlookScorer) else None
+
+    def item_chances(self, sequences: Sequences, at: int | Int64) -> Float64:
+        """(U, V) the model's own chance that an item bought next is this one, from what happened before `at`: the ranking's softmax, undamped."""
+        return softmax(self._reader.scorer.scores(sequences.before(at).last(self.history_events)).astype(np.float64))
 
     def rank(self, sequences: Sequences, at: int | Int64, k: int, policies: Collection[str]) -> Ranking:
         """Slates of many users under several policies at once: what `recommend` would show, as item indices."""

@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from footfall.contracts import EVENT_TYPES, PURCHASE
 from footfall.core.metrics import Float64, top_k
-from footfall.core.sequences import Int32, Int64, Sequences
+from footfall.core.sequences import DAY_US, Int32, Int64, Sequences
 
-DAY_US = 86_400_000_000
 TIE_BREAK = 1e-9
 """Weight of popularity where it only orders what would otherwise be equal."""
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+DAY_US = 86_400_000_000
 _PIECE = 4_194_304  # events looked at together where no result needs more
 
 

@@ -16,10 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from footfall.model.heads import Heads
 from footfall.model.packs import DISTANCE_BUCKETS, GAP_BUCKETS, Pack, Stack
 
 REPEAT = ("repeat_", "distance.", "gap.")
 """How the names of the repeat head's weights and of the tables over time begin."""
+HEADS = "heads."
+"""How the names of the weights of the heads on the states begin."""
 
 _PIECE = 1 << 20
 """Look-ups whose slopes are added at a time."""
@@ -153,6 +156,7 @@ class SequenceNetwork(nn.Module):
         self.repeat_weight = nn.Parameter(torch.full((channels,), -math.log(100.0 * channels)))
         self.repeat_state = nn.Linear(dim, channels, bias=False)
         self.repeat_item = nn.Embedding(shape.items + 1, channels)
+        self.heads = Heads(dim, shape.event_types)
 
     def forward(self, pack: Pack, newest: bool = False, items: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """States (M, dim) and each stack's repeat bonus (B, T, D); with `newest` only each user's last moment: (U, dim) and (B, 1, D).

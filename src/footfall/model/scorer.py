@@ -11,9 +11,11 @@ import numpy.typing as npt
 import torch
 
 from footfall.core.metrics import UNRANKED
+from footfall.core.outlook import SPANS, Outlook
+from footfall.core.rhythm import Moments
 from footfall.core.sequences import Int32, Int64, Sequences
 from footfall.model.batches import Layout, group, pack_users
-from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
+from footfall.model.network import HEADS, MODEL_TYPE, SequenceNetwork, Shape
 from footfall.model.packs import Pack
 from footfall.model.prepared import prepare
 
@@ -46,6 +48,8 @@ class Scorer:
         # Drawing weights only to replace them takes milliseconds; on the "meta" device it would import torch._dynamo, for seconds.
         with torch.random.fork_rng(devices=[]):
             model = SequenceNetwork(self.shape)
+        if not any(name.startswith(HEADS) for name in weights):  # a model from before there were heads: it has none that were taught
+            weights = dict(weights) | {name: tensor.numpy() for name, tensor in model.state_dict().items() if name.startswith(HEADS)}
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         found = {name: tuple(array.shape) for name, array in weights.items()}
         if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
@@ -105,6 +109,25 @@ class Scorer:
                 hidden = scores.gather(1, column)[:, 0] == -torch.inf
                 found[users] = (before + ties.sum(1)).masked_fill_(hidden, UNRANKED).cpu().numpy()
         return found
+
+    def outlook(self, sequences: Sequences, at: int | Int64) -> Outlook | None:
+        """Which event type each user's next event has, and when the next purchase comes, seen from `at` (microseconds; one for all or (U,)).
+
+        Only what happened before `at` is read. NaN for an empty history; None where the heads were never taught.
+        """
+        if not self._model.heads.taught:
+            return None
+        history = sequences.before(at)
+        known = np.flatnonzero(history.lengths)
+        types, hazard = np.full((len(history), self.shape.event_types), np.nan), np.full((len(history), SPANS), np.nan)
+        if len(known):
+            moments = np.broadcast_to(np.asarray(at, np.int64), len(history))[known]
+            figures = Moments(history).figures(known, moments, self.shape.max_events)
+            with torch.inference_mode():
+                told = (torch.from_numpy(part).to(self._model.item_bias.device) for part in (self.vectors(history)[known], np.float32(figures)))
+                logits, rates = (answer.double().cpu() for answer in self._model.heads(*told))
+            types[known], hazard[known] = logits.softmax(1).numpy(), rates.exp().numpy()
+        return Outlook(types, hazard)
 
     def _packs(self, sequences: Sequences) -> Iterator[tuple[Int64, Pack]]:
         """Users with a history, by position, in packs."""

@@ -31,7 +31,7 @@ from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
 
 _USERS_A_CHUNK = 256
-_SECTIONS = ("split", "content", "model", "train", "baselines", "fusion", "bundle")
+_SECTIONS = ("split", "content", "model", "train", "heads", "baselines", "fusion", "bundle")
 
 
 def make_bundle(paths: Paths, params: Params) -> str:

@@ -63,7 +63,10 @@ def write_sequences(engine: Engine, paths: Paths, folder: Path, split: arrays.Sp
     users = arrays.write_rows(folder, engine.batches(frames.sequences(events, known)))
     arrays.write_users(folder, users)
     arrays.write_vocabulary(folder, Vocabulary(tuple(vocabulary.column(C.ITEM_ID).to_pylist())))
-    counted = without_users(bought, engine.frame(refusing_users(people, ANALYSE)))
+    unwilling = refusing_users(people, ANALYSE)
+    analysed = pc.invert(pc.is_in(users, value_set=unwilling.column(C.USER_ID).combine_chunks()))
+    arrays.write_analysed(folder, analysed.to_numpy(zero_copy_only=False))
+    counted = without_users(bought, engine.frame(unwilling))
     for window, end in (("validation", split.test_start), ("test", split.as_of)):
         targets = engine.run(frames.first_basket_targets(counted, known, split.start(window), end))
         arrays.write_targets(folder, window, to_targets(targets, users))

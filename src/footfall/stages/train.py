@@ -20,6 +20,7 @@ from footfall.arrays import REMAKE, read_sequences, read_split, read_targets, re
 from footfall.contracts import EVENT_TYPES
 from footfall.errors import FootfallError
 from footfall.manifest import check_manifest, write_manifest
+from footfall.model.head_training import teach_heads
 from footfall.model.parallel import Processes, alone, joined
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.trainer import Trained, train
@@ -64,8 +65,9 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S, pr
     if told is not None:
         told.close()
         write_projection(paths.weights, trained.content, attributes)
+        passes = teach_heads(trained.model, sequences, split.train_end, params.heads, params.train.seed, params.train.threads)
         write_weights(paths.weights, trained.model)
-        write_text(paths.training_report, json.dumps(report(trained, params), indent=1, sort_keys=True) + "\n")
+        write_text(paths.training_report, json.dumps(report(trained, params) | {"heads": passes}, indent=1, sort_keys=True) + "\n")
         checkpoint.clear()
 
 

@@ -85,7 +85,7 @@ def test_doing_it_again_gives_the_same_bytes(paths: Paths, params: Params) -> No
     make_sequences(paths, params)
 
     assert {path.name: path.read_bytes() for path in paths.sequences.iterdir()} == before
-    assert len(before) == 10
+    assert len(before) == 11
 
 
 def test_with_nothing_to_learn_from_the_fault_and_the_next_move_are_named(paths: Paths, params: Params) -> None:
@@ -107,6 +107,7 @@ def test_who_refuses_to_be_analysed_is_learnt_from_and_not_counted(paths: Paths,
     make_sequences(paths, params)
     assert [len(arrays.read_targets(paths.sequences, window)) for window in arrays.WINDOWS] == [1, 1]
     before = arrays.read_users(paths.sequences)
+    assert arrays.read_analysed(paths.sequences).tolist() == list(range(len(before)))
 
     people = users(ANN, BOB, CY, refusing=(CY,)).to_pylist()
     people = [row | {"consent": '{"analyse": false}'} if row["user_id"] == ANN else row for row in people]
@@ -114,6 +115,7 @@ def test_who_refuses_to_be_analysed_is_learnt_from_and_not_counted(paths: Paths,
     write_manifest(paths.tables)
     make_sequences(paths, params)
     assert arrays.read_users(paths.sequences) == before
+    assert [before[user] for user in arrays.read_analysed(paths.sequences)] == [user for user in before if user != ANN]
     assert [len(arrays.read_targets(paths.sequences, window)) for window in arrays.WINDOWS] == [0, 0]
     window = replace(params.data, as_of=day(100))
     assert not len(read_labels(paths.tables, replace(params, data=window), arrays.read_vocabulary(paths.sequences)))

@@ -63,7 +63,8 @@ BLOCKED = {
 @pytest.fixture
 def params(checkout: Path) -> Params:
     params = load_params(checkout / "params.yaml")
-    return dataclasses.replace(params, model=dataclasses.replace(params.model, dim=16, max_events=50), train=PARAMS)
+    heads = dataclasses.replace(params.heads, lessons=300, passes=2)
+    return dataclasses.replace(params, model=dataclasses.replace(params.model, dim=16, max_events=50), train=PARAMS, heads=heads)
 
 
 @pytest.fixture

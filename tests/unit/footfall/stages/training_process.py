@@ -19,7 +19,8 @@ def params_of(file: Path) -> Params:
     """Small ones, long enough to be killed in."""
     params = load_params(file)
     train = dataclasses.replace(PARAMS, epochs=12, negatives=16, average=0.9)
-    return dataclasses.replace(params, model=dataclasses.replace(params.model, dim=16, max_events=50), train=train)
+    heads = dataclasses.replace(params.heads, lessons=300, passes=2)
+    return dataclasses.replace(params, model=dataclasses.replace(params.model, dim=16, max_events=50), train=train, heads=heads)
 
 
 if __name__ == "__main__":
