@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from footfall.model.packs import DISTANCE_BUCKETS, GAP_BUCKETS, Pack, Stack
+from footfall.model.signals import Signals
 
 REPEAT = ("repeat_", "distance.", "gap.")
 """How the names of the repeat head's weights and of the tables over time begin."""
@@ -41,6 +42,8 @@ class Shape:
         channels: kernels over time of the repeat head.
         dropout: on inputs and on each residual branch, in training.
         max_events: newest events of a history that the model reads.
+        queries: queries that have a vector, query_index 1 to `queries`; 0: the shop has no searches.
+        durations: codes of view durations; 0: the shop does not measure them.
     """
 
     items: int = 1
@@ -51,6 +54,8 @@ class Shape:
     channels: int = 6
     dropout: float = 0.1
     max_events: int = 1024
+    queries: int = 0
+    durations: int = 0
 
 
 def dropout(x: Tensor, chance: float, training: bool) -> Tensor:
@@ -153,6 +158,7 @@ class SequenceNetwork(nn.Module):
         self.repeat_weight = nn.Parameter(torch.full((channels,), -math.log(100.0 * channels)))
         self.repeat_state = nn.Linear(dim, channels, bias=False)
         self.repeat_item = nn.Embedding(shape.items + 1, channels)
+        self.signals = Signals(shape.queries, shape.durations, dim) if shape.queries or shape.durations else None
 
     def forward(self, pack: Pack, newest: bool = False) -> tuple[Tensor, list[Tensor]]:
         """States (M, dim) and each stack's repeat bonus (B, T, D); with `newest` only each user's last moment: (U, dim) and (B, 1, D).
@@ -160,7 +166,10 @@ class SequenceNetwork(nn.Module):
         Users stand in the pack's order.
         """
         heads = self.shape.heads
-        x_ED = (self.item(pack.item_index) + _one_of_few(pack.event_type, self.event_type.weight)) * pack.share[:, None]
+        x_ED = self.item(pack.item_index) + _one_of_few(pack.event_type, self.event_type.weight)
+        if self.signals is not None:
+            x_ED = self.signals(x_ED, pack)
+        x_ED = x_ED * pack.share[:, None]
         x_MD = torch.zeros(len(pack.gap_before), self.shape.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
         x_MD = dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
         told = self._relations(pack, slice(heads if newest else None), newest=False)

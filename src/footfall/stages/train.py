@@ -16,8 +16,10 @@ from typing import Any
 
 from safetensors.numpy import save
 
-from footfall.arrays import REMAKE, read_sequences, read_split, read_targets, read_vocabulary
+from footfall.arrays import REMAKE, read_queries, read_sequences, read_split, read_targets, read_vocabulary
 from footfall.contracts import EVENT_TYPES
+from footfall.core.sequences import Sequences
+from footfall.core.signals import DURATION_CODES
 from footfall.errors import FootfallError
 from footfall.manifest import check_manifest, write_manifest
 from footfall.model.parallel import Processes, alone, joined
@@ -56,7 +58,7 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S, pr
         return figure
 
     on_step, keep = (told.step, checkpoint.keep) if told else (None, None)
-    trained = train(sequences, split.train_end, _config(paths, params), params.train, on_step, judge, keep, kept, processes)
+    trained = train(sequences, split.train_end, _config(paths, params, sequences), params.train, on_step, judge, keep, kept, processes)
     if told is not None:
         told.close()
         write_weights(paths.weights, trained.model)
@@ -64,7 +66,7 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S, pr
         checkpoint.clear()
 
 
-def _config(paths: Paths, params: Params) -> SequenceConfig:
+def _config(paths: Paths, params: Params, sequences: Sequences) -> SequenceConfig:
     return SequenceConfig(
         items=len(read_vocabulary(paths.sequences)),
         event_types=len(EVENT_TYPES),
@@ -74,6 +76,8 @@ def _config(paths: Paths, params: Params) -> SequenceConfig:
         channels=params.model.repeat_channels,
         dropout=params.model.dropout,
         max_events=params.model.max_events,
+        queries=len(read_queries(paths.sequences) or ()),
+        durations=0 if sequences.duration is None else DURATION_CODES,
     )
 
 
