@@ -1,25 +1,26 @@
 """What searches and view durations in the sequence bring: the same model with and without them, on the simulated shop, which has both.
 
-A shop's year is simulated and goes through stage `sequences`. The question is always the items of a user's first basket in the validation window;
-what differs is the moment of asking: when the window begins (as stage `evaluate` asks), right after the last search before the basket (a page of
-results), and right before the basket itself (a checkout page). Figures are validation's: they decide what is built and are no test.
+A shop is simulated and goes through stage `sequences`, without its impressions: they are most of its log and say least. The question is always
+the items of a user's first basket in the validation window; what differs is the moment of asking: when the window begins (as stage `evaluate`
+asks), right after the last search before the basket (a page of results), and right before the basket itself (a checkout page). Figures are
+validation's: they decide what is built and are no test.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from benchmarks.race import Row, write_race
 from footfall import arrays
-from footfall.contracts import CATALOGUE, EVENT_TYPES, EVENTS, PURCHASE, USERS
-from footfall.core.metrics import top_k, user_metrics
+from footfall.contracts import CATALOGUE, EVENT_TYPES, EVENTS, PURCHASE, USERS, C
+from footfall.core.metrics import Bools, top_k, user_metrics
 from footfall.core.sequences import Int64, Sequences
 from footfall.core.signals import DURATION_CODES
 from footfall.manifest import write_manifest
@@ -33,7 +34,7 @@ from footfall.sources.simulator import Simulator, read_scenario
 from footfall.stages.sequences import make_sequences
 from footfall.tables import write_parquet
 
-SHOP, BIG_SHOP = "simulator:users=1500,items=600,end=2021-09-01", "simulator:users=6000,items=2000"
+SHOP, BIG_SHOP = "simulator:users=1000,items=300,end=2021-06-01", "simulator:users=6000,items=2000"
 KINDS = {"neither": (False, False), "searches": (True, False), "durations": (False, True), "both": (True, True)}
 """What the model reads -> (queries, durations)."""
 SEARCH = EVENT_TYPES.index("search")
@@ -70,7 +71,8 @@ def run(root: Path, full: bool) -> Path:
 
 def _params(root: Path) -> Params:
     params = load_params(root / "params.yaml")
-    return replace(params, train=replace(params.train, epochs=4), split=replace(params.split, vocabulary_min_count=5))
+    model, training = replace(params.model, dim=32, max_events=200), replace(params.train, epochs=3, tokens_per_step=2048)
+    return replace(params, model=model, train=training, split=replace(params.split, vocabulary_min_count=5))
 
 
 def _simulate(paths: Paths, params: Params, word: str) -> Params:
@@ -78,7 +80,8 @@ def _simulate(paths: Paths, params: Params, word: str) -> Params:
     scenario = read_scenario(word)
     shop, until = Simulator(DEMO_KEY, scenario), datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=scenario.last_day)
     params = replace(params, data=replace(params.data, as_of=until))
-    events = pa.concat_tables([table for _, table in shop.events(None, until)]).replace_schema_metadata(None)
+    events = pa.concat_tables([table for _, table in shop.events(None, until)])
+    events = events.filter(pc.not_equal(events.column(C.EVENT_TYPE), "impression"))
     for contract, table in ((EVENTS, events), (CATALOGUE, shop.catalogue()), (USERS, shop.users(until))):
         write_parquet(paths.tables / f"{contract.name}.parquet", contract.sort(contract.check(table.replace_schema_metadata(None))))
     write_manifest(paths.tables)
@@ -98,7 +101,7 @@ def questions(sequences: Sequences, targets: arrays.Targets, start: int) -> dict
     }
     found = {}
     for name, moment in moments.items():
-        chosen = np.flatnonzero(moment > 1)
+        chosen = np.flatnonzero(moment > 0)
         sizes = targets.sizes[chosen]
         items = np.concatenate([targets.item_index[targets.offsets[user] : targets.offsets[user + 1]] for user in chosen])
         kept = arrays.Targets(targets.users[chosen], items, np.concatenate([[0], np.cumsum(sizes)]))
@@ -106,25 +109,23 @@ def questions(sequences: Sequences, targets: arrays.Targets, start: int) -> dict
     return found
 
 
-def _first(users: Sequences, mask: np.ndarray) -> Int64:
-    """(U,) moment of each user's first event where `mask` holds; 0 without one."""
-    return _moment(users, mask, np.minimum)
+def _first(users: Sequences, mask: Bools) -> Int64:
+    """(U,) moment of each user's first event where `mask` holds; -1 without one."""
+    never = np.iinfo(np.int64).max
+    found = np.full(len(users), never)
+    np.minimum.at(found, users.owners[mask], users.occurred_at[mask])
+    return np.where(found == never, -1, found)
 
 
-def _last(users: Sequences, mask: np.ndarray) -> Int64:
-    return _moment(users, mask, np.maximum)
-
-
-def _moment(users: Sequences, mask: np.ndarray, pick: Callable[..., None] | np.ufunc) -> Int64:
-    none = np.iinfo(np.int64).max if pick is np.minimum else 0
-    found = np.full(len(users), none)
-    pick.at(found, users.owners[mask], users.occurred_at[mask])
-    found[found == none] = 0
+def _last(users: Sequences, mask: Bools) -> Int64:
+    """(U,) moment of each user's last event where `mask` holds; -1 without one."""
+    found = np.full(len(users), -1)
+    np.maximum.at(found, users.owners[mask], users.occurred_at[mask])
     return found
 
 
 def _figures(paths: Paths, params: Params, kind: str, seed: int, asked: dict[str, Question]) -> dict[str, float]:
-    """ndcg of one trained model by question."""
+    """Ndcg of one trained model by question."""
     queries, durations = KINDS[kind]
     sequences = arrays.read_sequences(paths.sequences)
     config = SequenceConfig(
