@@ -129,7 +129,7 @@ def make_bundle_by_hand(
 ) -> Path:
     """A bundle of `items` items a, b, c, ... whose every number is known; with `queries` its model knows these, and durations too."""
     source = folder.parent / f"{folder.name}-source"
-    shape = {"items": items} | ({"queries": len(queries), "durations": DURATION_CODES} if queries else {})
+    shape = {"items": items, "queries": len(queries), "durations": DURATION_CODES} if queries else None
     write_weights(source, np.zeros(items) if logits is None else logits, config or shape)
     ids = [chr(ord("a") + number) for number in range(items)]
     write_parquet(source / "vocabulary.parquet", pa.table({"item_index": pa.array(range(1, items + 1), pa.int32()), "item_id": ids}))
