@@ -57,7 +57,7 @@ def run(root: Path, full: bool) -> Path:
         params = _simulate(paths, params, word)
         sequences, split = arrays.read_sequences(paths.sequences), arrays.read_split(paths.sequences)
         asked = questions(sequences, arrays.read_targets(paths.sequences, "validation"), split.train_end)
-        seeds = range(5 if full else 3)
+        seeds = range(5 if full else 2)
         figures = {kind: [_figures(paths, params, kind, seed, asked) for seed in seeds] for kind in KINDS}
     rows = []
     for name, question in asked.items():
