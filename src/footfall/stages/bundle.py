@@ -62,9 +62,7 @@ def make_bundle(paths: Paths, params: Params) -> str:
     vocabulary, queries = paths.sequences / VOCABULARY_FILE, paths.sequences / QUERIES_FILE
     content = Content(counts, neighbours, fusion)
     known = queries if queries.exists() else None
-    return write_bundle(
-        paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=content, facts=facts, item_table=kept, queries=known
-    )
+    return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=content, facts=facts, item_table=kept, queries=known)
 
 
 def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int, params: Params) -> Fusion:
