@@ -19,6 +19,7 @@ RACES: dict[str, str] = {
     "floor": "a training step over the least that its arithmetic can take on this machine",
     "scale": "how a training step's time and memory grow with the catalogue and with histories",
     "data": "10 million clicks to sessions, split and arrays, against pandas, polars, DuckDB and replay-rec; cost and memory up to 50 million",
+    "signals": "what searches and view durations in the sequence bring, on the simulated shop",
     "simulator": "events a second of the simulated shop",
     "store": "a user's last 200 events, and events in a second, at 10 million stored",
 }

@@ -90,7 +90,7 @@ class Answering:
         stored, degraded = _NONE, None
         if request.user_id is not None:
             try:
-                consented, stored = self._store.call(read_user, request.user_id, request.at_us, ranker.history_events)
+                consented, stored = self._store.call(read_user, request.user_id, request.at_us, ranker.history_events, ranker.reads_signals)
                 if not consented:
                     return History([], [], []), NO_CONSENT
             except StoreError:
@@ -101,6 +101,8 @@ class Answering:
             stored.event_types + [event[C.EVENT_TYPE] for event in inline],
             # an event of this very session without a moment happened just before the request
             stored.occurred_at_us + [event.get(C.OCCURRED_AT, request.at_us - 1) for event in inline],
+            (stored.queries or [None] * len(stored.item_ids)) + [event.get(C.QUERY) for event in inline],
+            (stored.durations_s or [None] * len(stored.item_ids)) + [event.get(C.DURATION_S) for event in inline],
         ), degraded
 
     def _rank(self, ranker: Ranker, history: History, request: SlateRequest) -> Slate:

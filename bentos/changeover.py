@@ -43,6 +43,11 @@ class Ranker(Protocol):
         """Newest events of a history that it reads."""
         ...
 
+    @property
+    def reads_signals(self) -> bool:
+        """Whether it looks at queries and durations."""
+        ...
+
     def encode(self, histories: Sequence[History]) -> Sequences:
         """Histories as model input."""
         ...

@@ -12,6 +12,8 @@ from footfall.contracts import EVENT_TYPES, C
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
 
 Schema = dict[str, Any]
+_QUERY: Schema = {"type": ["string", "null"], "minLength": 1, "maxLength": 512}
+_DURATION: Schema = {"type": ["number", "null"], "minimum": 0, "maximum": 1e9}
 DEGRADED = (NO_HISTORY, HISTORY_UNAVAILABLE, NO_CONSENT, MODEL_FAILED, SCORES_NOT_FINITE)
 
 
@@ -54,7 +56,8 @@ def _schemas(*, replay_clock: bool) -> dict[str, Schema]:
 
 
 def _recommend_request(*, replay_clock: bool) -> Schema:
-    inline = _object({C.ITEM_ID: _id(), C.EVENT_TYPE: {"enum": list(EVENT_TYPES)}, C.OCCURRED_AT: _moment()}, (C.EVENT_TYPE,))
+    signals = {C.QUERY: _QUERY, C.DURATION_S: _DURATION}
+    inline = _object({C.ITEM_ID: _id(), C.EVENT_TYPE: {"enum": list(EVENT_TYPES)}, C.OCCURRED_AT: _moment(), **signals}, (C.EVENT_TYPE,))
     fields = {
         C.USER_ID: _id(),
         "events": {"type": ["array", "null"], "maxItems": MAX_INLINE_EVENTS, "items": inline, "description": "Read together with the stored history"},
@@ -107,10 +110,10 @@ def _event() -> Schema:
         C.QUANTITY: _integer(-INT64, INT64),
         C.PRICE_MINOR: _integer(-INT64, INT64),
         C.CURRENCY: {"type": ["string", "null"], "pattern": "^[A-Z]{3}$"},
-        C.QUERY: {"type": ["string", "null"], "minLength": 1, "maxLength": 512},
+        C.QUERY: _QUERY,
         C.RATING: {"type": ["number", "null"], "minimum": -1e6, "maximum": 1e6},
         C.TEXT: {"type": ["string", "null"], "minLength": 1, "maxLength": 10_000},
-        C.DURATION_S: {"type": ["number", "null"], "minimum": 0, "maximum": 1e9},
+        C.DURATION_S: _DURATION,
         C.PLACE: _id(),
         C.DEVICE: _id(longest=64),
         C.CAMPAIGN_ID: _id(),

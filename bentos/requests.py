@@ -50,11 +50,16 @@ EVENT_FIELDS: dict[str, Check] = {
 _MASKED: dict[str, Callable[[str], str]] = {C.QUERY: mask, C.TEXT: mask, C.PLACE: mask_label, C.DEVICE: mask_label}
 """Where people write, and how direct identifiers are taken out of it before anything is kept."""
 
-_INLINE_FIELDS: dict[str, Check] = {C.ITEM_ID: _ITEM, C.EVENT_TYPE: one_of(EVENT_TYPES), C.OCCURRED_AT: moment}
+_INLINE_FIELDS = {name: EVENT_FIELDS[name] for name in (C.ITEM_ID, C.EVENT_TYPE, C.OCCURRED_AT, C.QUERY, C.DURATION_S)}
+
+
+def _masked(found: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an event without direct identifiers: so texts are stored, and so they are looked up."""
+    return found | {name: change(found[name]) for name, change in _MASKED.items() if name in found}
 
 
 def _inline_event(value: object) -> dict[str, Any]:
-    return read_fields(value, _INLINE_FIELDS, (C.EVENT_TYPE,))
+    return _masked(read_fields(value, _INLINE_FIELDS, (C.EVENT_TYPE,)))
 
 
 _RECOMMEND_FIELDS: dict[str, Check] = {
@@ -157,7 +162,7 @@ def _event_row(event: object, now_us: int, pseudonymise: Callable[[str], str]) -
     if found[C.OCCURRED_AT] > now_us + FUTURE_TOLERANCE_US:
         raise UnfitError("at most 48 hours ahead of the service's clock", "a later moment", C.OCCURRED_AT)
     found[C.USER_ID] = pseudonymise(found[C.USER_ID])
-    found |= {name: change(found[name]) for name, change in _MASKED.items() if name in found}
+    found = _masked(found)
     if C.EVENT_ID not in found:
         # the same event sent twice gets the same id, and is stored once
         canonical = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,9 +1,11 @@
 """Reading and writing data/sequences: the arrays, the vocabulary, the users, the split and the targets.
 
     item_index.npy event_type.npy occurred_at.npy offsets.npy   Sequences
+    query_index.npy duration.npy   likewise, each where the shop has it
     analysed.npy         which users do not refuse to be analysed
     users.parquet        user_id in the order of the user positions 0..U-1
     vocabulary.parquet   VOCABULARY contract
+    queries.parquet      QUERIES contract, beside query_index.npy
     split.json           as_of, test_start, train_end: ISO and microseconds
     targets_validation.parquet targets_test.parquet   user (position), item_id, item_index (0: outside the vocabulary)
 
@@ -25,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from footfall.contracts import VOCABULARY, C
+from footfall.contracts import QUERIES, VOCABULARY, C, Contract
 from footfall.core.sequences import Sequences
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import SourceError
@@ -33,8 +35,11 @@ from footfall.manifest import CACHE
 from footfall.tables import read_parquet, replacing, write_parquet, write_text
 
 ARRAYS = {"item_index": np.int32, "event_type": np.int8, "occurred_at": np.int64, "offsets": np.int64}
+SIGNALS = {"query_index": np.int32, "duration": np.int8}
+"""Arrays that only some shops have."""
 USER = "user"
 """Column of the targets tables: a user's position in `Sequences`."""
+QUERIES_FILE = f"{QUERIES.name}.parquet"
 WINDOWS = ("validation", "test")
 REMAKE = f"{CACHE}, or dvc repro --force sequences"
 """What mends a damaged array."""
@@ -78,18 +83,19 @@ class Targets:
 
 
 def write_sequences(folder: Path, sequences: Sequences) -> None:
-    """Write the four arrays."""
-    for name, kind in ARRAYS.items():
+    """Write the four arrays, and those of `SIGNALS` that there are."""
+    present = {name: kind for name, kind in SIGNALS.items() if getattr(sequences, name) is not None}
+    for name, kind in (ARRAYS | present).items():
         with replacing(folder / f"{name}.npy") as file:
             np.save(file, np.ascontiguousarray(getattr(sequences, name), dtype=kind), allow_pickle=False)
 
 
-def write_rows(folder: Path, batches: Iterable[pa.RecordBatch]) -> pa.Array:
-    """Write the four arrays from sorted rows as they come (`frames.sequences`); returns the user ids in the order of their positions.
+def write_rows(folder: Path, batches: Iterable[pa.RecordBatch], signals: Iterable[str] = ()) -> pa.Array:
+    """Write the arrays, with those of `signals`, from sorted rows as they come; returns the user ids in the order of their positions.
 
     The bytes are those of `write_sequences`. In memory are one batch, and of each user an id and a number.
     """
-    kinds = {name: np.dtype(kind) for name, kind in ARRAYS.items() if name != "offsets"}
+    kinds = {name: np.dtype(kind) for name, kind in (ARRAYS | {name: SIGNALS[name] for name in signals}).items() if name != "offsets"}
     runs = _Runs()
     with contextlib.ExitStack() as files:
         columns = {name: files.enter_context(_appending(folder / f"{name}.npy", kind)) for name, kind in kinds.items()}
@@ -157,7 +163,10 @@ def read_sequences(folder: Path) -> Sequences:
     Raises:
         SourceError: an array is missing, damaged, of another type, or does not fit the others.
     """
-    arrays: dict[str, Any] = {name: _read_array(folder / f"{name}.npy", np.dtype(kind)) for name, kind in ARRAYS.items()}
+    kinds = ARRAYS | {name: kind for name, kind in SIGNALS.items() if (folder / f"{name}.npy").exists()}
+    if "query_index" not in kinds and (folder / QUERIES_FILE).exists():
+        raise SourceError("array is missing", where=folder / "query_index.npy", expected=f"one beside {QUERIES_FILE}", next_step=REMAKE)
+    arrays: dict[str, Any] = {name: _read_array(folder / f"{name}.npy", np.dtype(kind)) for name, kind in kinds.items()}
     try:
         return Sequences(**arrays)
     except (ValueError, IndexError) as error:
@@ -182,9 +191,12 @@ def _read_array(path: Path, kind: np.dtype[np.generic]) -> npt.NDArray[np.generi
 
 def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
     """Write vocabulary.parquet."""
-    index = np.arange(1, len(vocabulary) + 1, dtype=np.int32)
-    table = pa.table({C.ITEM_INDEX: index, C.ITEM_ID: pa.array(vocabulary.item_ids, pa.string())})
-    write_parquet(folder / "vocabulary.parquet", VOCABULARY.check(table))
+    _write_index(folder, VOCABULARY, vocabulary)
+
+
+def write_queries(folder: Path, queries: Vocabulary) -> None:
+    """Write queries.parquet: normalised texts."""
+    _write_index(folder, QUERIES, queries)
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
@@ -193,12 +205,34 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     Raises:
         SourceError: no readable file, or indices that are not 1, 2, 3 ...
     """
-    path = folder / "vocabulary.parquet"
-    table = VOCABULARY.check(read_parquet(path, next_step=REMAKE), where=path)
-    index = table.column(C.ITEM_INDEX).to_numpy()
-    if not np.array_equal(index, np.arange(1, len(index) + 1)):
-        raise SourceError("vocabulary has gaps", where=path, expected=f"item_index 1 to {len(index)}", next_step=REMAKE)
-    return Vocabulary(tuple(table.column(C.ITEM_ID).to_pylist()))
+    return _read_index(folder, VOCABULARY)
+
+
+def read_queries(folder: Path) -> Vocabulary | None:
+    """The normalised texts of data/sequences (or of a bundle) by their query_index; None where the shop has none.
+
+    Raises:
+        SourceError: a file that cannot be read, or indices that are not 1, 2, 3 ...
+    """
+    return _read_index(folder, QUERIES) if (folder / QUERIES_FILE).exists() else None
+
+
+def _write_index(folder: Path, contract: Contract, vocabulary: Vocabulary) -> None:
+    """Write <contract>.parquet: index and word."""
+    index, word = contract.schema.names
+    numbers = np.arange(1, len(vocabulary) + 1, dtype=np.int32)
+    table = pa.table({index: numbers, word: pa.array(vocabulary.item_ids, pa.string())})
+    write_parquet(folder / f"{contract.name}.parquet", contract.check(table))
+
+
+def _read_index(folder: Path, contract: Contract) -> Vocabulary:
+    path = folder / f"{contract.name}.parquet"
+    index, word = contract.schema.names
+    table = contract.check(read_parquet(path, next_step=REMAKE), where=path)
+    numbers = table.column(index).to_numpy()
+    if not np.array_equal(numbers, np.arange(1, len(numbers) + 1)):
+        raise SourceError(f"{contract.name} has gaps", where=path, expected=f"{index} 1 to {len(numbers)}", next_step=REMAKE)
+    return Vocabulary(tuple(table.column(word).to_pylist()))
 
 
 def write_users(folder: Path, user_ids: pa.Array) -> None:

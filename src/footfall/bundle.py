@@ -5,6 +5,7 @@
     config.json             shape of the sequence model
     model.safetensors       its weights; the item table in float32, or in int8 with a scale a row
     vocabulary.parquet      VOCABULARY
+    queries.parquet         QUERIES: the search texts that the model knows; where the shop has searches
     baselines.safetensors   popularity (V,), neighbours (V, N), similarities (V, N)
     fusion.json             FUSION: weights of the fused policies and how they were chosen
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -26,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from footfall.contracts import CATALOGUE, EVENTS, VOCABULARY, C
+from footfall.contracts import CATALOGUE, EVENTS, QUERIES, VOCABULARY, Contract
 from footfall.core.baselines import ItemToItem
 from footfall.core.fusion import COMPONENTS
 from footfall.core.metrics import Float64
@@ -41,10 +42,13 @@ MANIFEST_SUM = "manifest.sha256"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 VOCABULARY_FILE = "vocabulary.parquet"
+QUERIES_FILE = "queries.parquet"
 BASELINES = "baselines.safetensors"
 FUSION = "fusion.json"
 FILES = (CONFIG, WEIGHTS, VOCABULARY_FILE, BASELINES, FUSION)
 """Every file of a bundle but the manifest and its sum."""
+OPTIONAL = (QUERIES_FILE,)
+"""Files that only some bundles have."""
 
 _SPOKEN = {contract.name: contract.version for contract in (EVENTS, CATALOGUE, VOCABULARY)}
 D = TypeVar("D", bound=Document)
@@ -78,6 +82,7 @@ class Bundle:
     Attributes:
         popularity: (V,) purchases in the days before the test window.
         weights: name -> array, for the scorer; in float32, however the item table is kept.
+        queries: normalised search texts by their query_index; None where the model knows none.
     """
 
     release_id: str
@@ -89,6 +94,7 @@ class Bundle:
     item_to_item: ItemToItem
     fusion: Fusion
     bytes: int
+    queries: Vocabulary | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,16 @@ class Content:
     fusion: Fusion
 
 
-def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Content, facts: Mapping[str, Any], item_table: str = "float32") -> str:
+def write_bundle(
+    folder: Path,
+    *,
+    weights: Path,
+    vocabulary: Path,
+    content: Content,
+    facts: Mapping[str, Any],
+    item_table: str = "float32",
+    queries: Path | None = None,
+) -> str:
     """Write a bundle and return its release id; a folder that stands there is replaced only once the new one is whole.
 
     Args:
@@ -110,6 +125,7 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
         content: the arrays and weights learnt for it.
         facts: the manifest's own fields: inputs, as_of, train_end, validation_end, params.
         item_table: "float32", or "int8": a byte a number and a scale a row.
+        queries: queries.parquet, where there is one.
 
     Raises:
         DiskError: the disk is full; what stood there stands there still.
@@ -122,8 +138,11 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
         "neighbours": np.ascontiguousarray(content.item_to_item.neighbours, np.int32),
         "similarities": np.ascontiguousarray(content.item_to_item.similarities, np.float32),
     }
+    copied = {CONFIG: weights / CONFIG, WEIGHTS: weights / WEIGHTS, VOCABULARY_FILE: vocabulary}
+    if queries is not None:
+        copied[QUERIES_FILE] = queries
     with replacing_folder(folder) as partial:
-        for name, source in ((CONFIG, weights / CONFIG), (WEIGHTS, weights / WEIGHTS), (VOCABULARY_FILE, vocabulary)):
+        for name, source in copied.items():
             with replacing(partial / name) as file:
                 raw = source.read_bytes()
                 in_bytes = name == WEIGHTS and item_table == "int8"
@@ -131,8 +150,8 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
         with replacing(partial / BASELINES) as file:
             file.write(save(arrays))
         write_text(partial / FUSION, content.fusion.to_json())
-        files = {name: file_digest(partial / name) for name in FILES}
-        write_text(partial / MANIFEST, Manifest(files=files, contracts=_SPOKEN, **facts).to_json())
+        files = {name: file_digest(partial / name) for name in (*FILES, *OPTIONAL) if (partial / name).exists()}
+        write_text(partial / MANIFEST, Manifest(files=files, contracts=_spoken(files), **facts).to_json())
         write_text(partial / MANIFEST_SUM, f"{file_digest(partial / MANIFEST)}\n")
     return release_id(folder)
 
@@ -164,13 +183,14 @@ def open_bundle(folder: Path) -> Bundle:
     identity = release_id(folder)
     manifest = _manifest(folder)
     raw = _verified_files(folder, manifest)
-    vocabulary = _vocabulary(folder, raw[VOCABULARY_FILE])
-    config = _config(folder, raw[CONFIG])
+    vocabulary = _vocabulary(folder, VOCABULARY, raw[VOCABULARY_FILE])
+    queries = _vocabulary(folder, QUERIES, raw[QUERIES_FILE]) if QUERIES_FILE in raw else None
+    config = _config(folder, raw[CONFIG], 0 if queries is None else len(queries))
     weights = _weights(folder, raw[WEIGHTS])
     popularity, item_to_item = _baselines(folder, raw[BASELINES], len(vocabulary))
     fusion = _fusion(folder, raw[FUSION])
     size = sum(path.stat().st_size for path in folder.iterdir())
-    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size)
+    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries)
 
 
 def _fault(what: str, where: Path | str, *, expected: object = None, found: object = None, next_step: str = _RESTORE) -> BundleError:
@@ -183,17 +203,22 @@ def _manifest(folder: Path) -> Manifest:
     raw = (folder / MANIFEST).read_bytes()
     _check_sum(folder, digest_of(raw))
     manifest = _document(folder, MANIFEST, Manifest, raw)
-    if not isinstance(manifest.files, dict) or set(manifest.files) != set(FILES):
+    if not isinstance(manifest.files, dict) or set(manifest.files) - set(OPTIONAL) != set(FILES):
         raise _fault("manifest lists other files", folder / MANIFEST, expected=sorted(FILES), found=sorted(manifest.files))
-    if manifest.contracts != _SPOKEN:
+    if manifest.contracts != _spoken(manifest.files):
         raise _fault(
             "bundle speaks another contract version",
             folder / MANIFEST,
-            expected=_SPOKEN,
+            expected=_spoken(manifest.files),
             found=manifest.contracts,
             next_step="use the code it was made with",
         )
     return manifest
+
+
+def _spoken(files: Collection[str]) -> dict[str, int]:
+    """Contract versions of a bundle with these files."""
+    return _SPOKEN | ({QUERIES.name: QUERIES.version} if QUERIES_FILE in files else {})
 
 
 def _check_sum(folder: Path, found: str) -> None:
@@ -208,8 +233,8 @@ def _check_sum(folder: Path, found: str) -> None:
 def _verified_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """The bytes of every file, after comparing the folder with the manifest."""
     present = {path.name: path for path in folder.iterdir()}
-    if extra := sorted(set(present) - set(FILES) - {MANIFEST, MANIFEST_SUM}):
-        raise _fault("bundle holds a file that the manifest does not list", folder, expected=sorted(FILES), found=extra)
+    if extra := sorted(set(present) - set(manifest.files) - {MANIFEST, MANIFEST_SUM}):
+        raise _fault("bundle holds a file that the manifest does not list", folder, expected=sorted(manifest.files), found=extra)
     raw = {}
     for name, digest in sorted(manifest.files.items()):
         path = present.get(name)
@@ -242,25 +267,29 @@ def _fusion(folder: Path, raw: bytes) -> Fusion:
     return fusion
 
 
-def _config(folder: Path, raw: bytes) -> dict[str, Any]:
+def _config(folder: Path, raw: bytes, queries: int) -> dict[str, Any]:
     try:
         config = json.loads(raw)
     except ValueError as error:
         raise _fault("model configuration is no JSON", folder / CONFIG, found=str(error)) from error
     if not isinstance(config, dict):
         raise _fault("model configuration is no JSON object", folder / CONFIG, found=type(config).__name__)
+    if config.get("queries", 0) != queries:
+        raise _fault("model knows other queries than the bundle", folder / CONFIG, expected=f"{queries} queries", found=config.get("queries", 0))
     return config
 
 
-def _vocabulary(folder: Path, raw: bytes) -> Vocabulary:
-    where = folder / VOCABULARY_FILE
+def _vocabulary(folder: Path, contract: Contract, raw: bytes) -> Vocabulary:
+    """Words by their index: items (VOCABULARY) or search texts (QUERIES)."""
+    where, (index, word) = folder / f"{contract.name}.parquet", contract.schema.names
     try:
-        table = VOCABULARY.check(pq.ParquetFile(io.BytesIO(raw)).read(), where=where)
+        table = contract.check(pq.ParquetFile(io.BytesIO(raw)).read(), where=where)
     except (pa.ArrowInvalid, OSError, ContractError) as error:
-        raise _fault("vocabulary cannot be read", where, expected="VOCABULARY as Parquet", found=str(error).splitlines()[0]) from error
-    if table.column(C.ITEM_INDEX).to_pylist() != list(range(1, table.num_rows + 1)) or not table.num_rows:
-        raise _fault("vocabulary has gaps", where, expected="item_index 1, 2, 3 ...")
-    return Vocabulary(tuple(table.column(C.ITEM_ID).to_pylist()))
+        expected = f"{contract.name.upper()} as Parquet"
+        raise _fault(f"{contract.name} cannot be read", where, expected=expected, found=str(error).splitlines()[0]) from error
+    if table.column(index).to_pylist() != list(range(1, table.num_rows + 1)) or not table.num_rows:
+        raise _fault(f"{contract.name} has gaps", where, expected=f"{index} 1, 2, 3 ...")
+    return Vocabulary(tuple(table.column(word).to_pylist()))
 
 
 def _weights(folder: Path, raw: bytes) -> dict[str, npt.NDArray[Any]]:

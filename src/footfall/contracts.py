@@ -32,6 +32,7 @@ class C:
     PRICE_MINOR: Final = "price_minor"
     CURRENCY: Final = "currency"
     QUERY: Final = "query"
+    QUERY_INDEX: Final = "query_index"
     RATING: Final = "rating"
     TEXT: Final = "text"
     DURATION_S: Final = "duration_s"
@@ -211,6 +212,15 @@ VOCABULARY: Final = Contract(
 )
 """item_id <-> item_index, 1 upward without gaps; 0 means "no item"."""
 
+QUERIES: Final = Contract(
+    "queries",
+    1,
+    _schema({C.QUERY_INDEX: _I32, C.QUERY: _S}, {}, [C.QUERY_INDEX, C.QUERY]),
+    key=(C.QUERY_INDEX,),
+    order=(C.QUERY_INDEX,),
+)
+"""Normalised query text <-> query_index, 1 upward without gaps; 0 means "no query that is known". Only what enough users searched for."""
+
 EXPOSURES: Final = Contract(
     "exposures",
     1,
@@ -225,7 +235,7 @@ EXPOSURES: Final = Contract(
 )
 """A slate returned, a row a position (position 1 is the top). Anonymous requests have no user_id."""
 
-CONTRACTS: Final = {contract.name: contract for contract in (EVENTS, CATALOGUE, USERS, RELATIONS, CAMPAIGNS, VOCABULARY, EXPOSURES)}
+CONTRACTS: Final = {contract.name: contract for contract in (EVENTS, CATALOGUE, USERS, RELATIONS, CAMPAIGNS, VOCABULARY, QUERIES, EXPOSURES)}
 
 
 def event_type_codes(event_types: pa.ChunkedArray | pa.Array) -> pa.Array:

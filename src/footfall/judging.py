@@ -37,7 +37,7 @@ from footfall.recommender import BASELINES, FUSED, History, Recommender
 from footfall.tables import read_parquet
 
 _REQUESTS = 30
-_COLUMNS = (C.EVENT_ID, C.USER_ID, C.SESSION_ID, C.ITEM_ID, C.EVENT_TYPE, C.OCCURRED_AT)
+_COLUMNS = (C.EVENT_ID, C.USER_ID, C.SESSION_ID, C.ITEM_ID, C.EVENT_TYPE, C.OCCURRED_AT, C.QUERY, C.DURATION_S)
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,14 @@ def _histories(events: pa.Table, users: pa.Array, before: int) -> list[History]:
     position = pc.index_in(events.column(C.USER_ID), value_set=users)
     moments = events.column(C.OCCURRED_AT).cast(pa.int64())
     kept = pc.and_(pc.is_valid(position), pc.less(moments, before))
-    rows = pa.table({"user": position, "item": events.column(C.ITEM_ID), "type": events.column(C.EVENT_TYPE), "at": moments}).filter(kept)
+    columns = {"user": position, "at": moments, **{name: events.column(name) for name in (C.ITEM_ID, C.EVENT_TYPE, C.QUERY, C.DURATION_S)}}
+    rows = pa.table(columns).filter(kept)
     order = np.argsort(rows.column("user").to_numpy(), kind="stable")
     rows = rows.take(order)
     bounds = np.concatenate([[0], np.cumsum(np.bincount(rows.column("user").to_numpy(), minlength=len(users)))]).tolist()
-    items, types, at = rows.column("item").to_pylist(), rows.column("type").to_pylist(), rows.column("at").to_numpy()
-    return [History(items[a:b], types[a:b], at[a:b]) for a, b in itertools.pairwise(bounds)]
+    items, types, at = rows.column(C.ITEM_ID).to_pylist(), rows.column(C.EVENT_TYPE).to_pylist(), rows.column("at").to_numpy()
+    texts, seconds = ([] if one.null_count == len(one) else one.to_pylist() for one in (rows.column(C.QUERY), rows.column(C.DURATION_S)))
+    return [History(items[a:b], types[a:b], at[a:b], texts[a:b], seconds[a:b]) for a, b in itertools.pairwise(bounds)]
 
 
 def _open(folder: Path, name: str, checks: list[dict[str, Any]]) -> Recommender | None:

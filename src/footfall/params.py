@@ -42,6 +42,7 @@ class Split:
     test_days: int
     validation_days: int
     vocabulary_min_count: int
+    query_min_users: int
 
 
 @dataclass(frozen=True)

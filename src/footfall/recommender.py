@@ -22,6 +22,7 @@ from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
 from footfall.core.parts import PartReader, Parts, Scorer
 from footfall.core.sequences import Int64, Sequences
+from footfall.core.signals import duration_codes, encode_queries
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
 from footfall.errors import BundleError, ContractError
@@ -50,11 +51,20 @@ class History:
         item_ids: (E,) item ids, None where an event has none.
         event_types: (E,) names from `contracts.EVENT_TYPES`.
         occurred_at_us: (E,) microseconds since the epoch.
+        queries: (E,) what was searched for, as it was typed, None where an event has none; or empty: not one has.
+        durations_s: (E,) seconds that a view lasted, likewise.
     """
 
     item_ids: Sequence[str | None]
     event_types: Sequence[str]
     occurred_at_us: Sequence[int] | Int64
+    queries: Sequence[str | None] = ()
+    durations_s: Sequence[float | None] = ()
+
+    def fits(self, events: int) -> bool:
+        """Whether every list is of so many events, or may be empty and is."""
+        told = [self.item_ids, self.event_types, self.occurred_at_us, *filter(len, (self.queries, self.durations_s))]
+        return all(len(one) == events for one in told)
 
 
 class Line(NamedTuple):
@@ -143,14 +153,19 @@ class Recommender:
         """How many of a user's newest events are read; fetching more is waste, fetching fewer changes the slate."""
         return self._bundle.fusion.history_events
 
+    @property
+    def reads_signals(self) -> bool:
+        """Whether queries and durations of a history are looked at; where not, fetching them is waste."""
+        return self._bundle.queries is not None or bool(self._bundle.config.get("durations"))
+
     def encode(self, histories: Sequence[History]) -> Sequences:
-        """Histories as model input: the one way in, for batches and requests alike. An unknown item gets index 0.
+        """Histories as model input: the one way in, for batches and requests alike. An unknown item or query gets index 0.
 
         Raises:
             ContractError: an event type that EVENTS does not know, or lists of different lengths.
         """
         lengths = [len(history.item_ids) for history in histories]
-        if any(len(h.event_types) != n or len(h.occurred_at_us) != n for h, n in zip(histories, lengths, strict=True)):
+        if any(not h.fits(n) for h, n in zip(histories, lengths, strict=True)):
             raise ContractError("history lists differ in length", where="history", expected="one item, type and moment an event")
         item_index = self.vocabulary.encode([item_id for history in histories for item_id in history.item_ids])
         try:
@@ -160,7 +175,14 @@ class Recommender:
         moments = np.concatenate([np.asarray(history.occurred_at_us, dtype=np.int64) for history in histories] or [np.empty(0, np.int64)])
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         order = np.lexsort((moments, np.repeat(np.arange(len(histories)), lengths)))  # stable: events of one moment stay as they came
-        return Sequences(item_index[order], codes[order], moments[order], offsets)
+        queries = durations = None
+        if self._bundle.queries is not None:
+            texts = [text for history, n in zip(histories, lengths, strict=True) for text in history.queries or [None] * n]
+            queries = encode_queries(self._bundle.queries, texts)[order]
+        if self._bundle.config.get("durations"):
+            seconds = [second for history, n in zip(histories, lengths, strict=True) for second in history.durations_s or [None] * n]
+            durations = duration_codes(seconds)[order]
+        return Sequences(item_index[order], codes[order], moments[order], offsets, queries, durations)
 
     def parts(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
         """What the policies are made of, from what happened before `at` (microseconds; one for all or (U,) one a user)."""

@@ -32,7 +32,7 @@ class Parts:
 
     Attributes:
         scores: part -> (U, V): the model and item-to-item in 0..1 within each user, personal frequency in decayed purchases.
-        degraded: (U,) None, or why this user cannot be scored: no known item before the moment, or a model that gives no numbers.
+        degraded: (U,) None, or why this user cannot be scored: no known item or query before the moment, or a model that gives no numbers.
     """
 
     scores: dict[str, Float64]
@@ -60,7 +60,8 @@ class PartReader:
     def read(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
         """The needed parts, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
         history = sequences.before(at).last(self.history_events)
-        known = np.bincount(history.owners[history.item_index > 0], minlength=len(history))
+        told = history.item_index > 0 if history.query_index is None else (history.item_index > 0) | (history.query_index > 0)
+        known = history.count(told)
         degraded: list[str | None] = [None if count else NO_HISTORY for count in known]
         scores: dict[str, Float64] = {}
         if MODEL in needed:

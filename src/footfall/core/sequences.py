@@ -1,8 +1,9 @@
-"""Histories of many users as four flat arrays: the one form in which the model and the baselines read behaviour."""
+"""Histories of many users as flat arrays: the one form in which the model and the baselines read behaviour."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +24,21 @@ class Sequences:
         event_type: (E,) int8, position in `contracts.EVENT_TYPES`.
         occurred_at: (E,) int64, microseconds since the epoch, UTC.
         offsets: (U + 1,) int64; user u owns events offsets[u]:offsets[u + 1].
+        query_index: (E,) int32, what was searched for, 0 for nothing that is known; None where the shop has no searches.
+        duration: (E,) int8, code of how long a view lasted (`signals.duration_codes`), 0 for unknown; None where the shop does not measure it.
     """
 
     item_index: Int32
     event_type: Int8
     occurred_at: Int64
     offsets: Int64
+    query_index: Int32 | None = None
+    duration: Int8 | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""
-        if not len(self.item_index) == len(self.event_type) == len(self.occurred_at) == self.offsets[-1]:
+        given = [self.item_index, self.event_type, self.occurred_at, *(array for array in (self.query_index, self.duration) if array is not None)]
+        if any(len(array) != self.offsets[-1] for array in given):
             raise ValueError("sequences arrays differ in length")
 
     def __len__(self) -> int:
@@ -60,7 +66,7 @@ class Sequences:
     def keep(self, mask: npt.NDArray[np.bool_]) -> Sequences:
         """Only the events where `mask` (E,) holds; users stay, some perhaps empty."""
         offsets = np.concatenate([[0], np.cumsum(self.count(mask))]).astype(np.int64)
-        return Sequences(self.item_index[mask], self.event_type[mask], self.occurred_at[mask], offsets)
+        return self._events(mask, offsets)
 
     def before(self, moment: int | Int64) -> Sequences:
         """Only what happened before `moment`: one for all, or (U,) one a user (microseconds)."""
@@ -92,4 +98,16 @@ class Sequences:
         """One user a segment of `lengths` events from each of `starts` on."""
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         index = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return Sequences(self.item_index[index], self.event_type[index], self.occurred_at[index], offsets)
+        return self._events(index, offsets)
+
+    def _events(self, chosen: npt.NDArray[Any], offsets: Int64) -> Sequences:
+        """These events of every array, divided anew among users."""
+        return replace(
+            self,
+            item_index=self.item_index[chosen],
+            event_type=self.event_type[chosen],
+            occurred_at=self.occurred_at[chosen],
+            offsets=offsets,
+            query_index=None if self.query_index is None else self.query_index[chosen],
+            duration=None if self.duration is None else self.duration[chosen],
+        )

@@ -24,9 +24,18 @@ def vocabulary(interactions: ir.Table, train_end: int, min_count: int, offered: 
     return known.select(**{C.ITEM_INDEX: index, C.ITEM_ID: known[C.ITEM_ID]}).order_by(C.ITEM_INDEX)
 
 
-def sequences(events: ir.Table, known: ir.Table) -> ir.Table:
-    """Every event as user_id, item_index (0 outside the vocabulary `known`), event_type (its code) and occurred_at, user after user in time."""
+def sequences(events: ir.Table, known: ir.Table, texts: ir.Table | None = None, *, durations: bool = False) -> ir.Table:
+    """Every event as user_id, item_index (0 outside the vocabulary `known`), event_type (its code) and occurred_at, user after user in time.
+
+    With `texts` (query as it was typed, query_index) also query_index, 0 for other texts; with `durations` also duration_s.
+    """
     indexed = events.left_join(known, C.ITEM_ID)
+    signals = {}
+    if texts is not None:
+        indexed = indexed.left_join(texts, C.QUERY)
+        signals[C.QUERY_INDEX] = indexed[C.QUERY_INDEX].fill_null(0).cast("int32")
+    if durations:
+        signals[C.DURATION_S] = indexed[C.DURATION_S]
     codes = [(name, ibis.literal(code, "int8")) for code, name in enumerate(EVENT_TYPES)]
     rows = indexed.select(
         **{
@@ -36,6 +45,7 @@ def sequences(events: ir.Table, known: ir.Table) -> ir.Table:
             C.OCCURRED_AT: indexed[C.OCCURRED_AT],
             C.EVENT_ID: indexed[C.EVENT_ID],
         }
+        | signals
     )
     return rows.order_by([C.USER_ID, C.OCCURRED_AT, C.EVENT_ID]).drop(C.EVENT_ID)
 

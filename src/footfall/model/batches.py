@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,8 +26,7 @@ def chop(sequences: Sequences, events: int) -> Sequences:
     bounds: list[int] = []
     for start, end in zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True):
         bounds.extend(sorted(range(end, start, -events)))
-    offsets = np.array([0, *bounds], dtype=np.int64)
-    return Sequences(sequences.item_index, sequences.event_type, sequences.occurred_at, offsets)
+    return replace(sequences, offsets=np.array([0, *bounds], dtype=np.int64))
 
 
 def group(lengths: Int64, tokens: int, order: Int64) -> Iterator[Int64]:
@@ -99,6 +99,8 @@ def pack_users(prepared: Prepared, users: Int64, layout: Layout) -> Pack:
         label_row=row[labels.owner] + labels["row"],
         moment_weight=weight,
         stacks=places.stacks,
+        query=events.get("query"),
+        duration=events.get("duration"),
     )
 
 
@@ -126,6 +128,10 @@ class _Taken:
 
     def __getitem__(self, name: str) -> Tensor:
         return self._runs.columns[name][self._index]
+
+    def get(self, name: str) -> Tensor | None:
+        """A column as indices; None where the histories do not have it."""
+        return self[name].long() if name in self._runs.columns else None
 
     def within(self) -> Tensor:
         """(N,) number of each value in its own run."""

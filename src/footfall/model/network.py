@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from footfall.model.heads import Heads
 from footfall.model.packs import DISTANCE_BUCKETS, GAP_BUCKETS, Pack, Stack
+from footfall.model.signals import Signals
 
 REPEAT = ("repeat_", "distance.", "gap.")
 """How the names of the repeat head's weights and of the tables over time begin."""
@@ -44,6 +45,8 @@ class Shape:
         channels: kernels over time of the repeat head.
         dropout: on inputs and on each residual branch, in training.
         max_events: newest events of a history that the model reads.
+        queries: queries that have a vector, query_index 1 to `queries`; 0: the shop has no searches.
+        durations: codes of view durations; 0: the shop does not measure them.
     """
 
     items: int = 1
@@ -54,6 +57,8 @@ class Shape:
     channels: int = 6
     dropout: float = 0.1
     max_events: int = 1024
+    queries: int = 0
+    durations: int = 0
 
 
 def dropout(x: Tensor, chance: float, training: bool) -> Tensor:
@@ -156,6 +161,7 @@ class SequenceNetwork(nn.Module):
         self.repeat_weight = nn.Parameter(torch.full((channels,), -math.log(100.0 * channels)))
         self.repeat_state = nn.Linear(dim, channels, bias=False)
         self.repeat_item = nn.Embedding(shape.items + 1, channels)
+        self.signals = Signals(shape.queries, shape.durations, dim) if shape.queries or shape.durations else None
         self.heads = Heads(dim, shape.event_types)
 
     def forward(self, pack: Pack, newest: bool = False, items: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
@@ -164,8 +170,11 @@ class SequenceNetwork(nn.Module):
         Users stand in the pack's order. Training hands in the item vectors where they are not the id rows alone (`content.ItemFusion`).
         """
         heads = self.shape.heads
-        of_item = self.item(pack.item_index) if items is None else F.embedding(pack.item_index, items)
-        x_ED = (of_item + _one_of_few(pack.event_type, self.event_type.weight)) * pack.share[:, None]
+        x_ED = self.item(pack.item_index) if items is None else F.embedding(pack.item_index, items)
+        x_ED = x_ED + _one_of_few(pack.event_type, self.event_type.weight)
+        if self.signals is not None:
+            x_ED = self.signals(x_ED, pack)
+        x_ED = x_ED * pack.share[:, None]
         x_MD = torch.zeros(len(pack.gap_before), self.shape.dim, dtype=x_ED.dtype, device=x_ED.device).index_add(0, pack.moment, x_ED)
         x_MD = dropout(x_MD + self.gap_before(pack.gap_before), self.shape.dropout, self.training)
         told = self._relations(pack, slice(heads if newest else None), newest=False)

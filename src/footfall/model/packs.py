@@ -86,6 +86,7 @@ class Pack:
         label_row: (R,) the rows that have targets, ascending.
         moment_weight: (M,) what a moment's prediction counts in the loss; 0 without targets.
         stacks: where the users' parts lie.
+        query, duration: (E,) what was searched for, and the code of how long it lasted; None where the histories do not say.
     """
 
     order: Tensor
@@ -106,6 +107,8 @@ class Pack:
     label_row: Tensor
     moment_weight: Tensor
     stacks: tuple[Stack, ...]
+    query: Tensor | None = None
+    duration: Tensor | None = None
 
     @property
     def events(self) -> int:

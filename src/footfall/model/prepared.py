@@ -55,7 +55,7 @@ class Prepared:
     """U users.
 
     Attributes:
-        events: item, event_type, row, share (one over the events in its moment).
+        events: item, event_type, row, share (one over the events in its moment); query and duration where the histories have them.
         touches: row, key, event_type of the events with an item.
         moments: time (microseconds), gap_before (bucket since the user's previous moment), weight (of its targets in the loss; 0 without any).
         candidates: item; each user's distinct items, ascending.
@@ -116,6 +116,7 @@ def prepare(sequences: Sequences, target_type: int | None = None, basket_power: 
     def runs(offsets: Int64, **columns: np.ndarray) -> Runs:
         return Runs(offsets, {name: torch.from_numpy(np.ascontiguousarray(column)) for name, column in columns.items()})
 
+    signals = {"query": sequences.query_index, "duration": sequences.duration}
     return Prepared(
         events=runs(
             sequences.offsets.astype(np.int64),
@@ -123,6 +124,7 @@ def prepare(sequences: Sequences, target_type: int | None = None, basket_power: 
             event_type=kind,
             row=(row - own_row[row]).astype(np.int32),
             share=(1.0 / np.bincount(row))[row].astype(np.float32),
+            **{name: column.astype(np.int32) for name, column in signals.items() if column is not None},
         ),
         touches=runs(
             _offsets(owner[known], users),

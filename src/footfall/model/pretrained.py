@@ -33,7 +33,7 @@ class SequenceConfig(PreTrainedConfig):
         max_events: int = _DEFAULT.max_events,
         **rest: Any,
     ) -> None:
-        """Keep the numbers; `rest` is transformers' own."""
+        """Keep the numbers; `rest` is `queries` and `durations`, which only some shops have, and transformers' own."""
         self.items = items
         self.event_types = event_types
         self.dim = dim
@@ -42,6 +42,8 @@ class SequenceConfig(PreTrainedConfig):
         self.channels = channels
         self.dropout = dropout
         self.max_events = max_events
+        self.queries: int = rest.pop("queries", _DEFAULT.queries)
+        self.durations: int = rest.pop("durations", _DEFAULT.durations)
         super().__init__(**rest)
 
     @property
@@ -75,6 +77,8 @@ class SequenceModel(SequenceNetwork, PreTrainedModel):
             nn.init.zeros_(self.repeat_state.weight)
             nn.init.zeros_(self.distance.weight)
             nn.init.zeros_(self.gap.weight)
+            if self.signals is not None:
+                self.signals.start()
             days = (2.0 ** (torch.arange(GAP_BUCKETS) / 4.0) - 1.0) / 24.0
             half_lives = 3.0 * 3.0 ** torch.arange(self.shape.channels)
             with torch.no_grad():

@@ -14,6 +14,7 @@ from footfall.core.metrics import UNRANKED
 from footfall.core.outlook import SPANS, Outlook
 from footfall.core.rhythm import Moments
 from footfall.core.sequences import Int32, Int64, Sequences
+from footfall.core.signals import unknown_signals
 from footfall.model.batches import Layout, group, pack_users
 from footfall.model.network import HEADS, MODEL_TYPE, SequenceNetwork, Shape
 from footfall.model.packs import Pack
@@ -22,6 +23,8 @@ from footfall.model.prepared import prepare
 Float32 = npt.NDArray[np.float32]
 
 _EVENTS_A_BATCH = 16_384
+_LATER = ("queries", "durations")
+"""What models made before there were signals do not say."""
 _SHAPE = tuple(field.name for field in fields(Shape))
 
 
@@ -40,6 +43,7 @@ class Scorer:
     def __init__(self, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]], threads: int | None = None) -> None:
         if config.get("model_type") != MODEL_TYPE:
             raise ValueError(f"model_type is {config.get('model_type')!r}, not {MODEL_TYPE!r}")
+        config = dict.fromkeys(_LATER, 0) | dict(config)
         if absent := [name for name in _SHAPE if name not in config]:
             raise ValueError(f"configuration lacks {', '.join(absent)}")
         if threads is not None:
@@ -136,6 +140,8 @@ class Scorer:
             raise ValueError(
                 f"item_index up to {highest} and event type up to {types}; the model knows {self.shape.items} and {self.shape.event_types}"
             )
+        if problem := unknown_signals(sequences, self.shape.queries, self.shape.durations):
+            raise ValueError(problem)
         newest, device = sequences.last(self.shape.max_events), self._model.item_bias.device
         layout = Layout.SIMILAR if device.type == "cuda" else Layout.EXACT
         for users in group(newest.lengths, _EVENTS_A_BATCH, np.flatnonzero(newest.lengths)):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from footfall.contracts import EVENT_TYPES, PURCHASE
 from footfall.core.sequences import Int64, Sequences
+from footfall.core.signals import unknown_signals
 from footfall.errors import SourceError
 from footfall.model.batches import Layout, chop, group, pack_users
 from footfall.model.content import ContentProjection, ItemContent, ItemFusion
@@ -81,7 +82,7 @@ def train(  # noqa: PLR0913 - what it may be given is all named
     With `processes`, every one of which calls this with the same arguments, each reads its share of every step and all return the same model.
 
     Raises:
-        SourceError: there is nothing to predict before `train_end`, or an item that the configuration has no room for.
+        SourceError: there is nothing to predict before `train_end`, or an item, query or duration that the configuration has no room for.
     """
     processes = processes or alone()
     device = processes.device
@@ -105,6 +106,8 @@ def train(  # noqa: PLR0913 - what it may be given is all named
 def _check(history: Sequences, config: SequenceConfig) -> None:
     if int(history.item_index.max(initial=0)) > config.items:
         raise SourceError("item outside the vocabulary", where="sequences", expected=f"at most {config.items}", found=int(history.item_index.max()))
+    if problem := unknown_signals(history, config.queries, config.durations):
+        raise SourceError("signal outside what the configuration knows", where="sequences", found=problem)
 
 
 def make_packs(prepared: Prepared, params: Train, epoch: int = 0) -> Iterator[Pack]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from footfall import arrays
-from footfall.bundle import CONFIG, VOCABULARY_FILE, WEIGHTS, Content, Fusion, write_bundle
+from footfall.bundle import CONFIG, QUERIES_FILE, VOCABULARY_FILE, WEIGHTS, Content, Fusion, write_bundle
 from footfall.core.baselines import fit_item_to_item, popularity
 from footfall.core.fusion import COMPONENTS, Choice, Grid, Pool, choose_weights, join, pool
 from footfall.core.parts import PartReader, Scorer
@@ -59,9 +59,10 @@ def make_bundle(paths: Paths, params: Params) -> str:
         "validation_end": _iso(split.test_start),
         "params": {name: dataclasses.asdict(getattr(params, name)) for name in _SECTIONS},
     }
-    vocabulary = paths.sequences / VOCABULARY_FILE
+    vocabulary, queries = paths.sequences / VOCABULARY_FILE, paths.sequences / QUERIES_FILE
     content = Content(counts, neighbours, fusion)
-    return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=content, facts=facts, item_table=kept)
+    known = queries if queries.exists() else None
+    return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=content, facts=facts, item_table=kept, queries=known)
 
 
 def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int, params: Params) -> Fusion:

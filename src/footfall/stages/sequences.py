@@ -22,6 +22,7 @@ from footfall.manifest import CACHE, check_manifest, write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.stages.opening import open_stage_engine, open_tables
+from footfall.stages.signals import find_signals, with_codes
 from footfall.tables import read_parquet, replacing_folder
 
 _REMAKE = f"{CACHE}, or dvc repro --force events"
@@ -60,7 +61,12 @@ def write_sequences(engine: Engine, paths: Paths, folder: Path, split: arrays.Sp
             next_step="ingest more events, or lower split.vocabulary_min_count in params.yaml",
         )
     known = engine.frame(vocabulary)
-    users = arrays.write_rows(folder, engine.batches(frames.sequences(events, known)))
+    signals = find_signals(engine, events, split.train_end, params.split.query_min_users)
+    texts = None if signals.texts is None else engine.frame(signals.texts)
+    rows = engine.batches(frames.sequences(events, known, texts, durations=signals.durations))
+    users = arrays.write_rows(folder, with_codes(rows), signals.arrays)
+    if signals.queries is not None:
+        arrays.write_queries(folder, signals.queries)
     arrays.write_users(folder, users)
     arrays.write_vocabulary(folder, Vocabulary(tuple(vocabulary.column(C.ITEM_ID).to_pylist())))
     unwilling = refusing_users(people, ANALYSE)

@@ -16,8 +16,10 @@ from typing import Any
 
 from safetensors.numpy import save
 
-from footfall.arrays import REMAKE, read_sequences, read_split, read_targets, read_vocabulary
+from footfall.arrays import REMAKE, read_queries, read_sequences, read_split, read_targets, read_vocabulary
 from footfall.contracts import EVENT_TYPES
+from footfall.core.sequences import Sequences
+from footfall.core.signals import DURATION_CODES
 from footfall.errors import FootfallError
 from footfall.manifest import check_manifest, write_manifest
 from footfall.model.head_training import teach_heads
@@ -60,7 +62,7 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S, pr
     on_step, keep = (told.step, checkpoint.keep) if told else (None, None)
     vocabulary = read_vocabulary(paths.sequences)
     content, attributes = read_item_content(paths.content, vocabulary, params.content.id_dropout)
-    config = _config(len(vocabulary), params)
+    config = _config(paths, params, sequences, len(vocabulary))
     trained = train(sequences, split.train_end, config, params.train, on_step, judge, keep, kept, processes, content=content)
     if told is not None:
         told.close()
@@ -71,7 +73,7 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S, pr
         checkpoint.clear()
 
 
-def _config(items: int, params: Params) -> SequenceConfig:
+def _config(paths: Paths, params: Params, sequences: Sequences, items: int) -> SequenceConfig:
     return SequenceConfig(
         items=items,
         event_types=len(EVENT_TYPES),
@@ -81,6 +83,8 @@ def _config(items: int, params: Params) -> SequenceConfig:
         channels=params.model.repeat_channels,
         dropout=params.model.dropout,
         max_events=params.model.max_events,
+        queries=len(read_queries(paths.sequences) or ()),
+        durations=0 if sequences.duration is None else DURATION_CODES,
     )
 
 

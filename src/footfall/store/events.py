@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -56,11 +56,16 @@ class Appended:
 
 @dataclass(frozen=True)
 class UserHistory:
-    """One user's events in (occurred_at, event_id) order; three lists of equal length, moments in microseconds."""
+    """One user's events in (occurred_at, event_id) order; lists of equal length, moments in microseconds.
+
+    `queries` (as they were typed) and `durations_s` are empty where nobody asked for them.
+    """
 
     item_ids: list[str | None]
     event_types: list[str]
     occurred_at_us: list[int]
+    queries: list[str | None] = field(default_factory=list)
+    durations_s: list[float | None] = field(default_factory=list)
 
 
 def append(engine: Engine, table: pa.Table) -> Appended:
@@ -140,15 +145,23 @@ def _parts(ids: Sequence[str]) -> Iterator[list[str]]:
         yield list(ids[start : start + _IN_LIST])
 
 
-_HISTORY = (
-    sa.select(events.c.item_id, events.c.event_type, events.c.occurred_at)
-    .where(events.c.user_id == sa.bindparam("user"), events.c.occurred_at < sa.bindparam("before"), events.c.withdrawn == 0)
-    .order_by(events.c.occurred_at.desc(), events.c.event_id.desc())
-    .limit(sa.bindparam("newest"))
-)
+def _newest(*columns: sa.Column[Any]) -> sa.Select[Any]:
+    return (
+        sa.select(*columns)
+        .where(events.c.user_id == sa.bindparam("user"), events.c.occurred_at < sa.bindparam("before"), events.c.withdrawn == 0)
+        .order_by(events.c.occurred_at.desc(), events.c.event_id.desc())
+        .limit(sa.bindparam("newest"))
+    )
 
 
-_HISTORY_IN_ONE_ROW = sa.select(*[sa.func.json_group_array(column) for column in _HISTORY.subquery().c])
+def _in_one_row(rows: sa.Select[Any]) -> sa.Select[Any]:
+    return sa.select(*[sa.func.json_group_array(column) for column in rows.subquery().c])
+
+
+_HISTORY = _newest(events.c.item_id, events.c.event_type, events.c.occurred_at)
+# no index holds these two: who does not need them is answered from the index alone
+_HISTORY_WITH_SIGNALS = _newest(events.c.item_id, events.c.event_type, events.c.occurred_at, events.c.query, events.c.duration_s)
+_IN_ONE_ROW = {rows: _in_one_row(rows) for rows in (_HISTORY, _HISTORY_WITH_SIGNALS)}
 
 
 def history(engine: Engine, user_id: str, before_us: int, limit: int) -> UserHistory:
@@ -162,15 +175,15 @@ def histories(engine: Engine, user_ids: Iterable[str], before_us: int, limit: in
         return [history_on(connection, user_id, before_us, limit) for user_id in user_ids]
 
 
-def history_on(connection: Connection, user_id: str, before_us: int, limit: int) -> UserHistory:
-    """`history` on the caller's connection."""
+def history_on(connection: Connection, user_id: str, before_us: int, limit: int, *, signals: bool = False) -> UserHistory:
+    """`history` on the caller's connection; with `signals` also what was searched for and how long views lasted."""
+    asked = _HISTORY_WITH_SIGNALS if signals else _HISTORY
     values = {"user": user_id, "before": before_us, "newest": limit}
     if connection.dialect.name == "sqlite":
         # its driver lets go of the interpreter at every row: with a busy thread beside it a long history would wait hundreds of times
-        item_ids, event_types, moments = (json.loads(text)[::-1] for text in connection.execute(_HISTORY_IN_ONE_ROW, values).one())
-        return UserHistory(item_ids, event_types, moments)
-    rows = connection.execute(_HISTORY, values).all()[::-1]
-    return UserHistory([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+        return UserHistory(*(json.loads(text)[::-1] for text in connection.execute(_IN_ONE_ROW[asked], values).one()))
+    rows = connection.execute(asked, values).all()[::-1]
+    return UserHistory(*([row[column] for row in rows] for column in range(len(asked.selected_columns))))
 
 
 def window(engine: Engine, start: datetime, end: datetime) -> pa.Table:

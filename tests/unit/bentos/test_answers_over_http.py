@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -16,6 +17,7 @@ from footfall.recommender import Recommender
 from footfall.store import consent, events, exposures
 from tests.unit.bentos.asgi import Answer, ask
 from tests.unit.bentos.conftest import KEY, Service
+from tests.unit.footfall.small_shop import make_bundle_by_hand
 
 import pyarrow as pa  # isort: skip
 
@@ -292,3 +294,15 @@ def test_metrics_count_by_release_and_name_no_user(service: Service) -> None:
     assert "ann" not in page
     assert "passwd" not in page
     assert pseudonym("ann", KEY) not in page
+
+
+def test_a_search_of_this_session_or_of_an_earlier_one_is_read_by_a_model_that_knows_it(service: Service) -> None:
+    make_bundle_by_hand(service.bundles / "s", logits=np.array([0.0, 0.0, 0.0, 3.0, 0.0]), queries=("tea", "tea for [e-mail]"))
+    service.promote("s")
+    service.changeover.look()
+    for typed, degraded in (("Tea", None), ("tea for ann@example.org", None), ("coffee", "no_history")):
+        answer = recommend(service, events=[{"event_type": "search", "query": typed}, {"event_type": "view", "item_id": "x", "duration_s": 3}])
+        assert answer.json["degraded"] == degraded
+    post_events(service, bought("x", event_type="search", query=" TEA "))
+    assert recommend(service, user_id="ann").json["degraded"] is None
+    assert recommend(service, events=[{"event_type": "search", "query": 5}]).status == 400

@@ -16,6 +16,7 @@ class Recorder:
     """A ranker that answers with what it was asked, holds the first pass until it is let go, and fails on a history that holds "bad"."""
 
     history_events = 10
+    reads_signals = False
 
     def __init__(self, release_id: str = "r1", *, held: bool = False) -> None:
         self.release_id = release_id

@@ -15,11 +15,13 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import save_file
 
-from footfall.arrays import read_vocabulary
+from footfall.arrays import read_vocabulary, write_queries
 from footfall.bundle import Content, Fusion, write_bundle
 from footfall.contracts import CATALOGUE, EVENTS, USERS
 from footfall.core.baselines import ItemToItem
 from footfall.core.sequences import Sequences
+from footfall.core.signals import DURATION_CODES
+from footfall.core.vocabulary import Vocabulary
 from footfall.manifest import write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
@@ -122,18 +124,23 @@ def make_bundle_by_hand(
     logits: np.ndarray | None = None,
     config: dict[str, Any] | None = None,
     content: Content | None = None,
+    queries: tuple[str, ...] = (),
     **facts: Any,
 ) -> Path:
-    """A bundle of `items` items a, b, c, ... whose every number is known."""
+    """A bundle of `items` items a, b, c, ... whose every number is known; with `queries` its model knows these, and durations too."""
     source = folder.parent / f"{folder.name}-source"
-    write_weights(source, np.zeros(items) if logits is None else logits, config)
+    shape = {"items": items, "queries": len(queries), "durations": DURATION_CODES} if queries else None
+    write_weights(source, np.zeros(items) if logits is None else logits, config or shape)
     ids = [chr(ord("a") + number) for number in range(items)]
     write_parquet(source / "vocabulary.parquet", pa.table({"item_index": pa.array(range(1, items + 1), pa.int32()), "item_id": ids}))
     around = np.roll(np.arange(items, dtype=np.int32), -1)[:, None]
     plain = Content(np.arange(items, 0, -1, dtype=np.float64), ItemToItem(around, np.full((items, 1), 0.5, np.float32)), FUSION)
     moments = {"as_of": "2020-06-01T00:00:00+00:00", "train_end": "2020-05-04T00:00:00+00:00", "validation_end": "2020-05-18T00:00:00+00:00"}
     known = {"inputs": {}, "params": {}} | moments | facts
-    write_bundle(folder, weights=source, vocabulary=source / "vocabulary.parquet", content=content or plain, facts=known)
+    if queries:
+        write_queries(source, Vocabulary(queries))
+    typed = source / "queries.parquet" if queries else None
+    write_bundle(folder, weights=source, vocabulary=source / "vocabulary.parquet", content=content or plain, facts=known, queries=typed)
     return folder
 
 

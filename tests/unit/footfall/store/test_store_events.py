@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from footfall.errors import ContractError, StoreError
 from footfall.store import Engine, events, open_store
+from footfall.store.engine import reading
 from footfall.store.moments import from_us, to_us
 from tests.unit.footfall.store.store_rows import MINUTE, NOON, event, events_table
 
@@ -157,3 +158,13 @@ def test_no_acknowledged_event_is_lost_when_the_process_is_killed(tmp_path: Path
     engine.dispose()
     assert len(acknowledged) >= 3
     assert acknowledged <= stored
+
+
+def test_what_was_searched_for_and_how_long_views_lasted_come_when_asked_for(engine: Engine) -> None:
+    rows = [event("a", item_id=None, event_type="search", query="Tea  ☕"), event("b", 1, event_type="view", duration_s=0.1), event("c", 2)]
+    events.append(engine, events_table(*rows))
+    with reading(engine) as connection:
+        plain, told = (events.history_on(connection, "u1", LATER, 10, signals=asked) for asked in (False, True))
+    assert (plain.queries, plain.durations_s) == ([], [])
+    assert (told.queries, told.durations_s) == (["Tea  ☕", None, None], [None, 0.1, None])
+    assert (told.item_ids, told.event_types, told.occurred_at_us) == (plain.item_ids, plain.event_types, plain.occurred_at_us)
