@@ -6,6 +6,7 @@
     model.safetensors       its weights; the item table in float32, or in int8 with a scale a row
     vocabulary.parquet      VOCABULARY
     baselines.safetensors   popularity (V,), neighbours (V, N), similarities (V, N)
+    habits.safetensors      network and item facts of the habit part (`core.habits`); where anybody buys an item twice
     fusion.json             FUSION: weights of the fused policies and how they were chosen
 
 Equal inputs give equal bytes: nothing here depends on the clock, and no user's history is inside. Nothing is unpickled.
@@ -28,7 +29,8 @@ import pyarrow.parquet as pq
 
 from footfall.contracts import CATALOGUE, EVENTS, VOCABULARY, C
 from footfall.core.baselines import ItemToItem
-from footfall.core.fusion import COMPONENTS
+from footfall.core.fusion import COMPONENTS, HABITS
+from footfall.core.habits import Habits
 from footfall.core.metrics import Float64
 from footfall.core.quantised import quantise_items, restore_items
 from footfall.core.vocabulary import Vocabulary
@@ -43,8 +45,11 @@ WEIGHTS = "model.safetensors"
 VOCABULARY_FILE = "vocabulary.parquet"
 BASELINES = "baselines.safetensors"
 FUSION = "fusion.json"
+HABITS_FILE = "habits.safetensors"
 FILES = (CONFIG, WEIGHTS, VOCABULARY_FILE, BASELINES, FUSION)
 """Every file of a bundle but the manifest and its sum."""
+OPTIONAL = (HABITS_FILE,)
+"""Files that only some bundles have."""
 
 _SPOKEN = {contract.name: contract.version for contract in (EVENTS, CATALOGUE, VOCABULARY)}
 D = TypeVar("D", bound=Document)
@@ -89,6 +94,7 @@ class Bundle:
     item_to_item: ItemToItem
     fusion: Fusion
     bytes: int
+    habits: Habits | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class Content:
     popularity: Float64
     item_to_item: ItemToItem
     fusion: Fusion
+    habits: Habits | None = None
 
 
 def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Content, facts: Mapping[str, Any], item_table: str = "float32") -> str:
@@ -130,8 +137,11 @@ def write_bundle(folder: Path, *, weights: Path, vocabulary: Path, content: Cont
                 file.write(save(quantise_items(load(raw)), metadata={"format": "pt"}) if in_bytes else raw)
         with replacing(partial / BASELINES) as file:
             file.write(save(arrays))
+        if content.habits is not None:
+            with replacing(partial / HABITS_FILE) as file:
+                file.write(save({name: np.ascontiguousarray(array) for name, array in content.habits.arrays().items()}))
         write_text(partial / FUSION, content.fusion.to_json())
-        files = {name: file_digest(partial / name) for name in FILES}
+        files = {name: file_digest(partial / name) for name in (*FILES, *OPTIONAL) if (partial / name).exists()}
         write_text(partial / MANIFEST, Manifest(files=files, contracts=_SPOKEN, **facts).to_json())
         write_text(partial / MANIFEST_SUM, f"{file_digest(partial / MANIFEST)}\n")
     return release_id(folder)
@@ -170,7 +180,8 @@ def open_bundle(folder: Path) -> Bundle:
     popularity, item_to_item = _baselines(folder, raw[BASELINES], len(vocabulary))
     fusion = _fusion(folder, raw[FUSION])
     size = sum(path.stat().st_size for path in folder.iterdir())
-    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size)
+    habits = _habits(folder, raw[HABITS_FILE], len(vocabulary)) if HABITS_FILE in raw else None
+    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, habits)
 
 
 def _fault(what: str, where: Path | str, *, expected: object = None, found: object = None, next_step: str = _RESTORE) -> BundleError:
@@ -183,7 +194,7 @@ def _manifest(folder: Path) -> Manifest:
     raw = (folder / MANIFEST).read_bytes()
     _check_sum(folder, digest_of(raw))
     manifest = _document(folder, MANIFEST, Manifest, raw)
-    if not isinstance(manifest.files, dict) or set(manifest.files) != set(FILES):
+    if not isinstance(manifest.files, dict) or set(manifest.files) - set(OPTIONAL) != set(FILES):
         raise _fault("manifest lists other files", folder / MANIFEST, expected=sorted(FILES), found=sorted(manifest.files))
     if manifest.contracts != _SPOKEN:
         raise _fault(
@@ -208,8 +219,8 @@ def _check_sum(folder: Path, found: str) -> None:
 def _verified_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """The bytes of every file, after comparing the folder with the manifest."""
     present = {path.name: path for path in folder.iterdir()}
-    if extra := sorted(set(present) - set(FILES) - {MANIFEST, MANIFEST_SUM}):
-        raise _fault("bundle holds a file that the manifest does not list", folder, expected=sorted(FILES), found=extra)
+    if extra := sorted(set(present) - set(manifest.files) - {MANIFEST, MANIFEST_SUM}):
+        raise _fault("bundle holds a file that the manifest does not list", folder, expected=sorted(manifest.files), found=extra)
     raw = {}
     for name, digest in sorted(manifest.files.items()):
         path = present.get(name)
@@ -235,7 +246,7 @@ def _document(folder: Path, name: str, kind: type[D], raw: bytes) -> D:
 def _fusion(folder: Path, raw: bytes) -> Fusion:
     fusion = _document(folder, FUSION, Fusion, raw)
     for policy, weights in fusion.weights.items():
-        if set(weights) != set(COMPONENTS) or not all(np.isfinite(weight) for weight in weights.values()) or not any(weights.values()):
+        if set(weights) | {HABITS} != set(COMPONENTS) or not all(np.isfinite(weight) for weight in weights.values()) or not any(weights.values()):
             raise _fault(
                 "fusion weights cannot be used", folder / FUSION, expected=f"finite weights of {', '.join(COMPONENTS)}", found=f"{policy}: {weights}"
             )
@@ -283,6 +294,13 @@ def _arrays(folder: Path, name: str, raw: bytes) -> dict[str, npt.NDArray[Any]]:
             where, count = f"{folder / name}: {key}", int((~np.isfinite(array)).sum())
             raise _fault("weights are not finite", where, expected="finite numbers", found=f"{count} NaN or infinite", next_step="train again")
     return arrays
+
+
+def _habits(folder: Path, raw: bytes, items: int) -> Habits:
+    try:
+        return Habits.of(_arrays(folder, HABITS_FILE, raw), items)
+    except ValueError as error:
+        raise _fault("habits cannot be used", folder / HABITS_FILE, expected=f"arrays of {items} items", found=str(error)) from error
 
 
 def _baselines(folder: Path, raw: bytes, items: int) -> tuple[Float64, ItemToItem]:

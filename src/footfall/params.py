@@ -76,6 +76,18 @@ class Train:
 
 
 @dataclass(frozen=True)
+class HabitTraining:
+    """How the habit network is trained."""
+
+    seed: int
+    lessons: int
+    baskets: int
+    epochs: int
+    width: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class Baselines:
     """The policies that need no gradient."""
 
@@ -148,6 +160,7 @@ class Params:
     split: Split
     model: Model
     train: Train
+    habits: HabitTraining
     baselines: Baselines
     fusion: Fusion
     bundle: Bundle
