@@ -33,7 +33,9 @@ _RHYTHM = 7
 _OWN = len(DAYS) + len(BASKETS) + 5 + _RHYTHM
 _GROUP = 2 + 1 + _RHYTHM + 2
 FIGURES = _OWN + _USER + LEVELS * _GROUP + TRAITS + len(RECENT_DAYS)
-"""Figures a pair."""
+"""Figures a pair, in this order: of the own item, of the user, of each level of groups, of the item."""
+RECENCY_AND_FREQUENCY = _OWN + _USER
+"""How many of them, from the first, are of the user's own purchases of the item alone."""
 
 _FAINT = 0.01  # keeps the logarithm of a decayed count finite
 _ONCE = -1.0  # an interval that is not there yet
