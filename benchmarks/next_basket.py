@@ -2,9 +2,9 @@
 
     python -m benchmarks next-basket [--as-of DATE ...] [--full]
 
-At each `as_of` the stages themselves make tables, arrays, weights, habits and bundle in a scratch folder, and the recommender ranks from that bundle. Beside
-its policies stand a user-neighbour blend over decayed purchases (TIFU-kNN) and LightGBM's LambdaMART on recency and frequency; both choose their
-settings on validation, as the fusion does. Intervals are paired over the users of all moments.
+At each `as_of` the stages themselves make arrays, weights, habits and bundle in a scratch folder, and the recommender ranks from that bundle.
+Beside its policies stand a user-neighbour blend over decayed purchases (TIFU-kNN) and LightGBM's LambdaMART on recency and frequency; both choose
+their settings on validation, as the fusion does. Intervals are paired over the users of all moments.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def at_moment(journey: Journey, paths: Paths, params: Params, python: Path | Non
     figures, chosen = neighbour_blend(task, CUT)
     found.add(NEIGHBOUR_BLEND, figures)
     fusion = recommender.bundle.fusion
-    found.chosen.append({"weights": fusion.weights[FUSED], "temperature": fusion.temperature, NEIGHBOUR_BLEND: chosen})
+    found.chosen.append({FUSED: fusion.weights[FUSED] | {"temperature": fusion.temperature}, NEIGHBOUR_BLEND: chosen})
     if python is not None:
         figures, chosen = lambdamart(task, params, python, paths.root)
         found.add(LAMBDAMART, figures)
@@ -143,22 +143,19 @@ def _hits(window: Window, owners: np.ndarray, columns: np.ndarray, items: int) -
 def rows(found: Found, moments: Sequence[str]) -> list[Row]:
     """The fused policy against everybody else."""
     made = []
-    for policy, figures in found.ndcg.items():
+    for policy, theirs in found.ndcg.items():
         if policy == FUSED:
             continue
-        between = paired(np.concatenate(found.ndcg[FUSED]), np.concatenate(figures), _DRAWS, _SEED)
+        ours = found.ndcg[FUSED]
+        between = paired(np.concatenate(ours), np.concatenate(theirs), _DRAWS, _SEED)
+        means = [[round(float(one.mean()), 4) for one in both] for both in zip(ours, theirs, strict=True)]
         notes: dict[str, Any] = {
-            "users": sum(map(len, figures)),
-            "by_moment": {
-                moment: [round(float(one.mean()), 4) for one in both] for moment, *both in zip(moments, found.ndcg[FUSED], figures, strict=True)
-            },
+            "users": sum(map(len, theirs)),
+            "by_moment": dict(zip(moments, means, strict=True)),
             "difference": [round(value, 5) for value in between],
             "above_zero": between.low > 0,
+            "chosen": [one.get(policy, one[FUSED]) for one in found.chosen],
         }
-        made.append(Row(_what(moments), f"ndcg@{CUT}", found.mean(FUSED), found.mean(policy), policy, TARGETS.get(policy), notes=notes))
-    made[0].notes["chosen"] = dict(zip(moments, found.chosen, strict=True)) if made[0].notes is not None else None
+        what = f"next basket, Complete Journey, mean of {len(moments)} moments"
+        made.append(Row(what, f"ndcg@{CUT}", found.mean(FUSED), found.mean(policy), policy, TARGETS.get(policy), notes=notes))
     return made
-
-
-def _what(moments: Sequence[str]) -> str:
-    return f"next basket, Complete Journey, mean of {len(moments)} moments"

@@ -66,10 +66,10 @@ class Habits:
 
     def logits(self, pairs: Pairs) -> Float32:
         """(N,) one a pair; only the differences within a user say anything."""
-        state = (pairs.figures - self.mean) * self.scale
+        state: Float32 = (pairs.figures - self.mean) * self.scale
         for matrix, offset in self.layers[:-1]:
             state = state @ matrix.T + offset
-            state *= 1 / (1 + np.exp(-np.clip(state, -60, 60)))
+            state /= 1 + np.exp(-np.clip(state, -60, 60))
         matrix, offset = self.layers[-1]
         found: Float32 = (state @ matrix.T + offset)[:, 0]
         return found

@@ -57,7 +57,7 @@ def _network(figures: int, width: int) -> nn.Sequential:
 
 def _run(network: nn.Sequential, figures: Tensor, lessons: Lessons, params: HabitTraining) -> list[float]:
     """All epochs; leaves the moving average of the weights in `network`."""
-    weights = list(network.parameters())
+    weights: list[Tensor] = list(network.parameters())
     average = [weight.detach().clone() for weight in weights]
     optimiser = torch.optim.AdamW(weights, lr=params.learning_rate, weight_decay=0.0)
     random = np.random.default_rng(params.seed)
