@@ -6,6 +6,7 @@ the figures that are reported. The network is small and stays on the CPU: a step
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from footfall.params import HabitTraining
 
 _AVERAGE = 0.99
 _LESSONS_A_STEP = 128
-_WARM_UP = 50
+_WARM_UP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _run(network: nn.Sequential, figures: Tensor, lessons: Lessons, params: Habi
         for chosen in np.array_split(random.permutation(len(lessons)), a_step):
             rows, owner = _rows(begins, chosen)
             loss = hits_against_misses(network(figures[rows])[:, 0], hit[rows], owner, len(chosen))
-            optimiser.param_groups[0]["lr"] = params.learning_rate * min((step + 1) / _WARM_UP, 1 - step / steps)
+            optimiser.param_groups[0]["lr"] = params.learning_rate * min((step + 1) / math.ceil(_WARM_UP_SHARE * steps), 1 - step / steps)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
