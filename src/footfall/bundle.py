@@ -7,6 +7,7 @@
     vocabulary.parquet      VOCABULARY
     queries.parquet         QUERIES: the search texts that the model knows; where the shop has searches
     baselines.safetensors   popularity (V,), neighbours (V, N), similarities (V, N)
+    habits.safetensors      network and item facts of the habit part (`core.habits`); where anybody buys an item twice
     fusion.json             FUSION: weights of the fused policies and how they were chosen
 
 Equal inputs give equal bytes: nothing here depends on the clock, and no user's history is inside. Nothing is unpickled.
@@ -29,7 +30,8 @@ import pyarrow.parquet as pq
 
 from footfall.contracts import CATALOGUE, EVENTS, QUERIES, VOCABULARY, Contract
 from footfall.core.baselines import ItemToItem
-from footfall.core.fusion import COMPONENTS
+from footfall.core.fusion import COMPONENTS, HABITS
+from footfall.core.habits import Habits
 from footfall.core.metrics import Float64
 from footfall.core.quantised import quantise_items, restore_items
 from footfall.core.vocabulary import Vocabulary
@@ -45,9 +47,10 @@ VOCABULARY_FILE = "vocabulary.parquet"
 QUERIES_FILE = "queries.parquet"
 BASELINES = "baselines.safetensors"
 FUSION = "fusion.json"
+HABITS_FILE = "habits.safetensors"
 FILES = (CONFIG, WEIGHTS, VOCABULARY_FILE, BASELINES, FUSION)
 """Every file of a bundle but the manifest and its sum."""
-OPTIONAL = (QUERIES_FILE,)
+OPTIONAL = (QUERIES_FILE, HABITS_FILE)
 """Files that only some bundles have."""
 
 _SPOKEN = {contract.name: contract.version for contract in (EVENTS, CATALOGUE, VOCABULARY)}
@@ -95,6 +98,7 @@ class Bundle:
     fusion: Fusion
     bytes: int
     queries: Vocabulary | None = None
+    habits: Habits | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Content:
     popularity: Float64
     item_to_item: ItemToItem
     fusion: Fusion
+    habits: Habits | None = None
 
 
 def write_bundle(
@@ -149,6 +154,9 @@ def write_bundle(
                 file.write(save(quantise_items(load(raw)), metadata={"format": "pt"}) if in_bytes else raw)
         with replacing(partial / BASELINES) as file:
             file.write(save(arrays))
+        if content.habits is not None:
+            with replacing(partial / HABITS_FILE) as file:
+                file.write(save({name: np.ascontiguousarray(array) for name, array in content.habits.arrays().items()}))
         write_text(partial / FUSION, content.fusion.to_json())
         files = {name: file_digest(partial / name) for name in (*FILES, *OPTIONAL) if (partial / name).exists()}
         write_text(partial / MANIFEST, Manifest(files=files, contracts=_spoken(files), **facts).to_json())
@@ -190,7 +198,8 @@ def open_bundle(folder: Path) -> Bundle:
     popularity, item_to_item = _baselines(folder, raw[BASELINES], len(vocabulary))
     fusion = _fusion(folder, raw[FUSION])
     size = sum(path.stat().st_size for path in folder.iterdir())
-    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries)
+    habits = _habits(folder, raw[HABITS_FILE], len(vocabulary)) if HABITS_FILE in raw else None
+    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries, habits)
 
 
 def _fault(what: str, where: Path | str, *, expected: object = None, found: object = None, next_step: str = _RESTORE) -> BundleError:
@@ -260,7 +269,7 @@ def _document(folder: Path, name: str, kind: type[D], raw: bytes) -> D:
 def _fusion(folder: Path, raw: bytes) -> Fusion:
     fusion = _document(folder, FUSION, Fusion, raw)
     for policy, weights in fusion.weights.items():
-        if set(weights) != set(COMPONENTS) or not all(np.isfinite(weight) for weight in weights.values()) or not any(weights.values()):
+        if set(weights) | {HABITS} != set(COMPONENTS) or not all(np.isfinite(weight) for weight in weights.values()) or not any(weights.values()):
             raise _fault(
                 "fusion weights cannot be used", folder / FUSION, expected=f"finite weights of {', '.join(COMPONENTS)}", found=f"{policy}: {weights}"
             )
@@ -312,6 +321,13 @@ def _arrays(folder: Path, name: str, raw: bytes) -> dict[str, npt.NDArray[Any]]:
             where, count = f"{folder / name}: {key}", int((~np.isfinite(array)).sum())
             raise _fault("weights are not finite", where, expected="finite numbers", found=f"{count} NaN or infinite", next_step="train again")
     return arrays
+
+
+def _habits(folder: Path, raw: bytes, items: int) -> Habits:
+    try:
+        return Habits.of(_arrays(folder, HABITS_FILE, raw), items)
+    except ValueError as error:
+        raise _fault("habits cannot be used", folder / HABITS_FILE, expected=f"arrays of {items} items", found=str(error)) from error
 
 
 def _baselines(folder: Path, raw: bytes, items: int) -> tuple[Float64, ItemToItem]:

@@ -98,6 +98,18 @@ class Heads:
 
 
 @dataclass(frozen=True)
+class HabitTraining:
+    """How the habit network is trained."""
+
+    seed: int
+    lessons: int
+    baskets: int
+    epochs: int
+    width: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class Baselines:
     """The policies that need no gradient."""
 
@@ -172,6 +184,7 @@ class Params:
     model: Model
     train: Train
     heads: Heads
+    habits: HabitTraining
     baselines: Baselines
     fusion: Fusion
     bundle: Bundle

@@ -59,6 +59,11 @@ class Paths:
         return self.root / "data" / "weights"
 
     @property
+    def habits(self) -> Path:
+        """Output of stage `habits`: `habits.safetensors`."""
+        return self.root / "data" / "habits"
+
+    @property
     def bundle(self) -> Path:
         """Output of stage `bundle`: the folder that is evaluated, released and served."""
         return self.root / "data" / "bundle"

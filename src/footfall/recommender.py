@@ -16,7 +16,7 @@ import numpy as np
 from footfall.bundle import Bundle, open_bundle
 from footfall.contracts import EVENT_TYPES
 from footfall.core.baselines import TIE_BREAK
-from footfall.core.fusion import ITEM_TO_ITEM, MODEL, PERSONAL, fuse, share_of_best
+from footfall.core.fusion import HABITS, ITEM_TO_ITEM, MODEL, PERSONAL, fuse, share_of_best
 from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
@@ -31,14 +31,21 @@ FUSED = "fused"
 FUSED_WITHOUT_MODEL = "fused_without_model"
 BASELINES = ("popularity_28d", "personal_frequency_90d", "item_to_item")
 """What a model must not be worse than."""
-POLICIES = ("model", FUSED, FUSED_WITHOUT_MODEL, *BASELINES)
+POLICIES = ("model", "habits", FUSED, FUSED_WITHOUT_MODEL, *BASELINES)
 """Every policy that can be asked for; the names say the usual parameters, the bundle holds the real ones."""
 
 MAX_K = 100
 _USERS_A_CHUNK = 256
 
-_NEEDS = {"model": {MODEL}, "popularity_28d": set[str](), "personal_frequency_90d": {PERSONAL}, "item_to_item": {PERSONAL, ITEM_TO_ITEM}}
-_REASONS = {PERSONAL: "bought_before", ITEM_TO_ITEM: "often_bought_together", MODEL: "taste"}
+_NEEDS = {
+    "model": {MODEL},
+    "habits": {HABITS},
+    "popularity_28d": set[str](),
+    "personal_frequency_90d": {PERSONAL},
+    "item_to_item": {PERSONAL, ITEM_TO_ITEM},
+}
+_PARTS = {"habits": HABITS, "personal_frequency_90d": PERSONAL, "item_to_item": ITEM_TO_ITEM}
+_REASONS = {PERSONAL: "bought_before", HABITS: "bought_before", ITEM_TO_ITEM: "often_bought_together", MODEL: "taste"}
 POPULAR = "popular"
 _CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
 
@@ -99,7 +106,8 @@ class Recommender:
     def __init__(self, bundle: Bundle, scorer: Scorer) -> None:
         """Take a verified bundle and the scorer made of its weights."""
         self._bundle = bundle
-        self._reader = PartReader(scorer, bundle.item_to_item, bundle.fusion.half_life_days, bundle.fusion.history_events, bundle.fusion.temperature)
+        fusion = bundle.fusion
+        self._reader = PartReader(scorer, bundle.item_to_item, fusion.half_life_days, fusion.history_events, fusion.temperature, bundle.habits)
         self._popularity_part = share_of_best(bundle.popularity[None, :])
 
     @classmethod
@@ -203,8 +211,8 @@ class Recommender:
             return scores[MODEL].copy()
         if policy in self._bundle.fusion.weights:
             return fuse(scores, self._bundle.fusion.weights[policy]) + TIE_BREAK * self._popularity_part
-        if policy in _NEEDS:
-            return scores[PERSONAL if policy == "personal_frequency_90d" else ITEM_TO_ITEM] + TIE_BREAK * self._popularity_part
+        if policy in _PARTS:
+            return scores[_PARTS[policy]] + TIE_BREAK * self._popularity_part
         raise ContractError("unknown policy", where="policy", expected=", ".join(POLICIES), found=policy)
 
     def needed(self, policy: str) -> set[str]:
@@ -281,7 +289,7 @@ class Recommender:
         for column in columns:
             shares = {name: weights.get(name, 1.0) * float(scores[user, column]) for name, scores in parts.scores.items()}
             largest = max(shares, key=lambda name: shares[name])
-            if shares.get(PERSONAL):
+            if shares.get(PERSONAL) or shares.get(HABITS):
                 reasons.append(_REASONS[PERSONAL])
             else:
                 reasons.append(_REASONS[largest] if shares[largest] > 0 else POPULAR)

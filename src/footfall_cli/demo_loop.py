@@ -105,7 +105,7 @@ class Loop:
     def train_and_release(self) -> None:
         """The first training, by the retrain deployment; its last act is the release flow, which finds no champion."""
         asked, begun = datetime.now(UTC), time.perf_counter()
-        self._say("\n2. Train: DVC runs events, validate, sequences, content, train, bundle, evaluate")
+        self._say("\n2. Train: DVC runs events, validate, sequences, content, train, habits, bundle, evaluate")
         parameters = {"as_of": self.plan.as_of.isoformat(), "reason": "first training"}
         self.runs.run("retrain/on-drift", parameters, on_release=lambda: self._say("\n3. Release: the gate, the model store, a bento"))
         total = time.perf_counter() - begun

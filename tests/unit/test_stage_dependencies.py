@@ -73,8 +73,8 @@ def test_every_file_that_a_stage_names_as_code_exists(stage: str) -> None:
     assert [dependency for dependency in code if not (ROOT / dependency).exists()] == []
 
 
-def test_the_stages_are_the_seven_of_the_design() -> None:
-    assert list(STAGES) == ["events", "validate", "sequences", "content", "train", "bundle", "evaluate"]
+def test_the_stages_are_those_of_the_design() -> None:
+    assert list(STAGES) == ["events", "validate", "sequences", "content", "train", "habits", "bundle", "evaluate"]
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -1,13 +1,14 @@
-"""The fused policy: a weighted sum of three parts of each user's scores.
+"""The fused policy: a weighted sum of parts of each user's scores.
 
-Personal frequency stays what it is, decayed purchases, so that a long history outweighs the other parts and a short one does not; the model and
-item-to-item are brought to 0..1 within the user. No part looks at another user or at the clock: a request and a batch agree.
-Weights are chosen on validation labels alone; `personal_frequency` always has weight 1, so a weight says how many recent purchases the best item
-of another part is worth.
+What a user bought before is remembered by habits (`core.habits`) or, where those bring nothing, by personal frequency. That memory has weight 1 and
+the other none. Habits, the model and item-to-item are in 0..1 within the user: a weight says what the best item of another part is worth beside
+the likeliest own item. Personal frequency stays what it is, decayed purchases: a long history outweighs the other parts and a short one does not.
+No part looks at another user or at the clock: a request and a batch agree. Weights are chosen on validation labels alone.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,8 @@ from footfall.core.sequences import Int32, Int64
 MODEL = "model"
 PERSONAL = "personal_frequency"
 ITEM_TO_ITEM = "item_to_item"
-COMPONENTS = (MODEL, PERSONAL, ITEM_TO_ITEM)
+HABITS = "habits"
+COMPONENTS = (MODEL, PERSONAL, ITEM_TO_ITEM, HABITS)
 """Names of the parts, in the order in which they are added."""
 
 POOL = 50
@@ -96,18 +98,20 @@ class Choice:
 
 @dataclass(frozen=True)
 class Grid:
-    """What validation chooses from, with personal frequency at 1."""
+    """What validation chooses from; the memory that it takes has weight 1. The simpler memory comes first, and so wins a tie."""
 
     model: Sequence[float]
     item_to_item: Sequence[float]
     temperatures: Sequence[float]
+    memories: Sequence[str] = (PERSONAL,)
 
     def combinations(self) -> Iterator[tuple[dict[str, float], float]]:
         """Weights and temperature, the smaller weights first; without the model there is nothing to heat."""
-        for model_weight in self.model:
+        for memory, model_weight in itertools.product(self.memories, self.model):
+            remembered = {PERSONAL: 1.0} if memory == PERSONAL else {PERSONAL: 0.0, memory: 1.0}
             for temperature in self.temperatures if model_weight else self.temperatures[:1]:
                 for neighbour_weight in self.item_to_item:
-                    yield {MODEL: float(model_weight), PERSONAL: 1.0, ITEM_TO_ITEM: float(neighbour_weight)}, float(temperature)
+                    yield {MODEL: float(model_weight), ITEM_TO_ITEM: float(neighbour_weight), **remembered}, float(temperature)
 
 
 def choose_weights(candidates: Pool, offsets: Int64, targets: Int32, grid: Grid, k: int) -> Choice:

@@ -1,4 +1,4 @@
-"""The parts of which every policy is made, from one user's history or from many: the model, personal frequency and item-to-item."""
+"""The parts of which every policy is made, from one user's history or from many: the model, habits, personal frequency and item-to-item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from footfall.core.baselines import ItemToItem, personal_frequency
-from footfall.core.fusion import ITEM_TO_ITEM, MODEL, PERSONAL, odds_of_best, share_of_best
+from footfall.core.fusion import HABITS, ITEM_TO_ITEM, MODEL, PERSONAL, odds_of_best, share_of_best
+from footfall.core.habits import Habits
 from footfall.core.metrics import Bools, Float64
 from footfall.core.sequences import Int64, Sequences
 
@@ -31,7 +32,7 @@ class Parts:
     """Scores of U users by part.
 
     Attributes:
-        scores: part -> (U, V): the model and item-to-item in 0..1 within each user, personal frequency in decayed purchases.
+        scores: part -> (U, V): the model, habits and item-to-item in 0..1 within each user, personal frequency in decayed purchases.
         degraded: (U,) None, or why this user cannot be scored: no known item or query before the moment, or a model that gives no numbers.
     """
 
@@ -49,6 +50,7 @@ class PartReader:
         half_life_days: of a purchase in personal frequency.
         history_events: newest events of a history that are read.
         temperature: of the model's logits.
+        habits: None where nothing was learnt of them; personal frequency then stands in.
     """
 
     scorer: Scorer
@@ -56,6 +58,7 @@ class PartReader:
     half_life_days: float
     history_events: int
     temperature: float
+    habits: Habits | None = None
 
     def read(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
         """The needed parts, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
@@ -70,10 +73,14 @@ class PartReader:
             for user in np.flatnonzero(~finite):
                 degraded[user] = degraded[user] or SCORES_NOT_FINITE
             scores[MODEL] = odds_of_best(np.where(finite[:, None], logits, 0), self.temperature)
-        if PERSONAL in needed or ITEM_TO_ITEM in needed:
+        if HABITS in needed and self.habits is not None:
+            scores[HABITS] = self.habits.scores(history)
+        if {PERSONAL, ITEM_TO_ITEM, HABITS} - scores.keys() & set(needed):
             frequency = personal_frequency(history, len(self.item_to_item.neighbours), self.half_life_days)
             if ITEM_TO_ITEM in needed:
                 scores[ITEM_TO_ITEM] = share_of_best(self.item_to_item.scores(frequency))
             if PERSONAL in needed:
                 scores[PERSONAL] = frequency
+            if HABITS in needed and self.habits is None:
+                scores[HABITS] = share_of_best(frequency)
         return Parts(scores, degraded)

@@ -180,4 +180,5 @@ def _loss(heads: Heads, weights: dict[str, Tensor], lessons: tuple[Tensor, ...])
     logits, rates = torch.func.functional_call(heads, weights, (state, figures))
     of_types = -(types * F.log_softmax(logits, dim=1)).sum()
     of_purchase = (rates.exp() * exposed).sum() - (rates * bought).sum()
-    return (of_types + of_purchase) / len(state)
+    loss: Tensor = (of_types + of_purchase) / len(state)
+    return loss

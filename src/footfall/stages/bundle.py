@@ -1,9 +1,10 @@
 """Stage `bundle`: weights and sequences -> the folder that is evaluated, released and served.
 
-    data/weights, data/sequences -> data/bundle (its files: `footfall.bundle`)
+    data/weights, data/habits, data/sequences -> data/bundle (its files: `footfall.bundle`)
 
 What is learnt here uses no test label. Item-to-item is fitted on events before the training cut. The weights of the fused policies are chosen on
-validation labels, from histories before them. Popularity counts the days before the test window: that very vector is evaluated, and it ships.
+validation labels, from histories before them. Popularity and the recent purchases that habits read count the days before the test window: those very
+arrays are evaluated, and they ship.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import numpy as np
 from footfall import arrays
 from footfall.bundle import CONFIG, QUERIES_FILE, VOCABULARY_FILE, WEIGHTS, Content, Fusion, write_bundle
 from footfall.core.baselines import fit_item_to_item, popularity
-from footfall.core.fusion import COMPONENTS, Choice, Grid, Pool, choose_weights, join, pool
+from footfall.core.fusion import COMPONENTS, HABITS, PERSONAL, Choice, Grid, Pool, choose_weights, join, pool
+from footfall.core.habit_lessons import recent_purchases
 from footfall.core.parts import PartReader, Scorer
 from footfall.core.quantised import quantise_items, restore_items
 from footfall.core.sequences import Sequences
@@ -29,9 +31,10 @@ from footfall.manifest import CACHE, check_manifest, read_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
+from footfall.stages.habits import read_habits
 
 _USERS_A_CHUNK = 256
-_SECTIONS = ("split", "content", "model", "train", "heads", "baselines", "fusion", "bundle")
+_SECTIONS = ("split", "content", "model", "train", "heads", "habits", "baselines", "fusion", "bundle")
 
 
 def make_bundle(paths: Paths, params: Params) -> str:
@@ -42,16 +45,19 @@ def make_bundle(paths: Paths, params: Params) -> str:
     """
     check_manifest(paths.sequences, next_step=arrays.REMAKE)
     check_manifest(paths.weights, next_step=f"{CACHE}, or dvc repro --force train")
+    check_manifest(paths.habits, next_step=f"{CACHE}, or dvc repro --force habits")
     split = arrays.read_split(paths.sequences)
     sequences = arrays.read_sequences(paths.sequences)
     items = len(arrays.read_vocabulary(paths.sequences))
     baselines = params.baselines
     neighbours = fit_item_to_item(sequences.before(split.train_end), items, baselines.neighbours)
     kept = params.bundle.item_table
-    scorer = _open_scorer(paths.weights, kept)
-    reader = PartReader(scorer, neighbours, baselines.half_life_days, baselines.history_events, temperature=1.0)
+    scorer, habits = _open_scorer(paths.weights, kept), read_habits(paths.habits, items)
+    reader = PartReader(scorer, neighbours, baselines.half_life_days, baselines.history_events, 1.0, habits)
     fusion = choose_fusion(reader, sequences, arrays.read_targets(paths.sequences, "validation"), split.train_end, params)
     counts = popularity(sequences, items, split.test_start, baselines.popularity_days)
+    if habits is not None:
+        habits = habits.with_recent(recent_purchases(sequences, items, split.test_start))
     facts = {
         "inputs": _digests(paths),
         "as_of": _iso(split.as_of),
@@ -60,7 +66,7 @@ def make_bundle(paths: Paths, params: Params) -> str:
         "params": {name: dataclasses.asdict(getattr(params, name)) for name in _SECTIONS},
     }
     vocabulary, queries = paths.sequences / VOCABULARY_FILE, paths.sequences / QUERIES_FILE
-    content = Content(counts, neighbours, fusion)
+    content = Content(counts, neighbours, fusion, habits)
     known = queries if queries.exists() else None
     return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=content, facts=facts, item_table=kept, queries=known)
 
@@ -71,9 +77,10 @@ def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targ
         raise SourceError("nobody bought anything in the validation window", where="targets_validation.parquet", next_step="ingest more events")
     candidates = _validation_pool(reader, sequences, targets, at)
     weights = params.fusion
+    memories = (PERSONAL,) if reader.habits is None else (PERSONAL, HABITS)
     grids = {
-        FUSED: Grid(weights.model_weights, weights.item_to_item_weights, weights.temperatures),
-        FUSED_WITHOUT_MODEL: Grid([0.0], weights.item_to_item_weights, [1.0]),
+        FUSED: Grid(weights.model_weights, weights.item_to_item_weights, weights.temperatures, memories),
+        FUSED_WITHOUT_MODEL: Grid([0.0], weights.item_to_item_weights, [1.0], memories),
     }
     chosen = {name: choose_weights(candidates, targets.offsets, targets.item_index, grid, params.evaluate.k) for name, grid in grids.items()}
     return Fusion(
@@ -110,7 +117,7 @@ def _open_scorer(weights: Path, item_table: str) -> Scorer:
 
 def _digests(paths: Paths) -> dict[str, str]:
     """sha256 of every input file, by its path below data/: what the manifests say, which were checked before anything was read."""
-    manifests = {folder: read_manifest(folder, next_step=CACHE) for folder in (paths.sequences, paths.weights)}
+    manifests = {folder: read_manifest(folder, next_step=CACHE) for folder in (paths.sequences, paths.weights, paths.habits)}
     return {f"{folder.name}/{name}": digest for folder, files in manifests.items() for name, digest in files.items()}
 
 

@@ -26,6 +26,7 @@ from footfall.manifest import write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
+from footfall.stages.habits import write_habits
 from footfall.stages.sequences import make_sequences
 from footfall.tables import write_parquet
 
@@ -109,11 +110,12 @@ def write_weights(folder: Path, logits: np.ndarray, config: dict[str, Any] | Non
 
 
 def make_shop(root: Path, params: Params, seed: int = 1) -> Paths:
-    """A workspace with data/tables, data/sequences and data/weights."""
+    """A workspace with data/tables, data/sequences, data/weights and a data/habits in which nothing was learnt."""
     paths = Paths(root)
     write_tables(paths.tables, seed)
     make_sequences(paths, params)
     write_weights(paths.weights, np.random.default_rng(0).normal(size=len(read_vocabulary(paths.sequences))))
+    write_habits(paths.habits, None)
     return paths
 
 
