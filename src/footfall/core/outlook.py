@@ -51,8 +51,7 @@ class OutlookScorer(Protocol):
 def exposure(days: Float64) -> Float64:
     """(Q, SPANS) how much of each span lies within the first `days` (Q,)."""
     edges = np.array(EDGES_DAYS)
-    lived: Float64 = np.clip(days[:, None], edges[:-1], edges[1:]) - edges[:-1]
-    return lived
+    return np.asarray(np.clip(days[:, None], edges[:-1], edges[1:]) - edges[:-1])
 
 
 def span_of(days: Float64) -> Int64:
