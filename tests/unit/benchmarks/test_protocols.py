@@ -101,6 +101,6 @@ def test_a_quality_race_says_every_protocol_and_refits_beside_it(tmp_path: Path,
     document = json.loads(quality.run(tmp_path, asked).read_text())
     assert {"transformer", "fused", "popularity", "ease", "cosine"} <= set(document["masked"]["policies"])
     assert set(document["unmasked"]) == {"policies", "differences", "slices", "shown"}
-    assert document["refit"]["epochs"] == 1
+    assert document["refit"]["epochs"] == {"transformer": 1}
     assert set(document["refit"]["mean"]["masked"]) == set(document["masked"]["policies"])
     assert "time-split" in document["other_protocols"]["time split"]
