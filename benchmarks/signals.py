@@ -125,7 +125,7 @@ def _last(users: Sequences, mask: Bools) -> Int64:
 
 
 def _figures(paths: Paths, params: Params, kind: str, seed: int, asked: dict[str, Question]) -> dict[str, float]:
-    """Ndcg of one trained model by question."""
+    """What one trained model reaches, by question."""
     queries, durations = KINDS[kind]
     sequences = arrays.read_sequences(paths.sequences)
     config = SequenceConfig(
