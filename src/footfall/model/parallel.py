@@ -60,7 +60,7 @@ class Processes:
             return loss
         # Which weights a step needs may depend on its users, so torch must look; the spare one keeps it from a warning where all are needed.
         loss.register_parameter("spare", nn.Parameter(torch.zeros(1, device=self.device)))
-        return DistributedDataParallel(loss, find_unused_parameters=True)
+        return DistributedDataParallel(loss, find_unused_parameters=True, broadcast_buffers=False)
 
     def part(self, mean: Tensor, weight: Tensor) -> Tensor:
         """What to minimise here so that the mean over processes is the weighted mean over everything that all of them read."""

@@ -19,7 +19,7 @@ from footfall.params import Train
 from footfall.paths import Paths
 from footfall.stages.train import make_weights
 from tests.unit.footfall.model.shop_of_habits import DAY_US, ITEMS, habits
-from tests.unit.footfall.stages.training_together import LONELY, SAMPLED, params_of, run
+from tests.unit.footfall.stages.training_together import DESCRIBED, LONELY, SAMPLED, params_of, run
 
 BOUND = 2e-5
 """What docs/model.md states: of weights near 1, and of losses near 3."""
@@ -63,7 +63,7 @@ def found(root: Path, name: str, rank: int = 0) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-@pytest.mark.parametrize(("name", "params"), [("sampled", SAMPLED), ("lonely", LONELY)])
+@pytest.mark.parametrize(("name", "params"), [("sampled", SAMPLED), ("lonely", LONELY), ("described", DESCRIBED)])
 def test_two_processes_come_to_the_weights_of_one(together: Path, name: str, params: Train) -> None:
     both, one = found(together, name), run(params)
     assert both.keys() == one.keys()
@@ -71,7 +71,7 @@ def test_two_processes_come_to_the_weights_of_one(together: Path, name: str, par
     assert {weight: float(np.abs(both[weight] - one[weight]).max()) for weight in one if not np.allclose(both[weight], one[weight], 0, BOUND)} == {}
 
 
-@pytest.mark.parametrize("name", ["sampled", "lonely", "whole", "resumed"])
+@pytest.mark.parametrize("name", ["sampled", "lonely", "described", "whole", "resumed"])
 def test_all_processes_hold_the_same_model(together: Path, name: str) -> None:
     first, second = found(together, name, 0), found(together, name, 1)
     assert all(np.array_equal(first[weight], second[weight]) for weight in first)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from footfall.model.content import ItemContent
 from footfall.model.parallel import Processes, joined
 from footfall.model.pretrained import SequenceConfig
 from footfall.model.trainer import Trained, train
@@ -21,7 +22,7 @@ from footfall.params import Params, Train, load_params
 from footfall.paths import Paths
 from footfall.stages.checkpoint import Checkpoint
 from footfall.stages.train import make_weights
-from tests.unit.footfall.model.shop_of_habits import CONFIG, DAY_US, PARAMS, habits
+from tests.unit.footfall.model.shop_of_habits import CONFIG, DAY_US, ITEMS, PARAMS, habits
 
 CUT = 70 * DAY_US
 STILL = SequenceConfig(**{**CONFIG.shape.__dict__, "dropout": 0.0})
@@ -29,6 +30,9 @@ STILL = SequenceConfig(**{**CONFIG.shape.__dict__, "dropout": 0.0})
 SAMPLED = dataclasses.replace(PARAMS, negatives=16, average=0.9, spectral_start=True)
 LONELY = dataclasses.replace(PARAMS, tokens_per_step=1, epochs=1)
 """A user a step: fewer than processes."""
+DESCRIBED = dataclasses.replace(PARAMS, seed=11)
+"""With vectors of what the items are, and no id dropped."""
+CONTENT = ItemContent.of(ITEMS, np.random.default_rng(3).normal(size=(ITEMS + 1, 24)).astype(np.float32), id_dropout=0.0)
 
 
 def params_of(file: Path) -> Params:
@@ -45,7 +49,8 @@ def arrays_of(trained: Trained) -> dict[str, np.ndarray]:
 
 def run(params: Train, processes: Processes | None = None) -> dict[str, np.ndarray]:
     """Train without dropout, on few users where each has a step of its own."""
-    return arrays_of(train(habits(8 if params is LONELY else 40), CUT, STILL, params, processes=processes))
+    content = CONTENT if params is DESCRIBED else None
+    return arrays_of(train(habits(8 if params is LONELY else 40), CUT, STILL, params, processes=processes, content=content))
 
 
 def cut_off_and_resumed(processes: Processes) -> tuple[Trained, Trained]:
@@ -77,7 +82,7 @@ def stage(paths: Paths, params: Params, processes: Processes) -> None:
 def main(root: Path, file: Path) -> None:
     """Everything that two processes are asked to show, in one start."""
     with joined() as processes:
-        shown = {name: run(params, processes) for name, params in (("sampled", SAMPLED), ("lonely", LONELY))}
+        shown = {name: run(params, processes) for name, params in (("sampled", SAMPLED), ("lonely", LONELY), ("described", DESCRIBED))}
         whole, resumed = cut_off_and_resumed(processes)
         shown |= {"whole": arrays_of(whole), "resumed": arrays_of(resumed)}
         shown["told"] = {"all": np.frombuffer(processes.hand_on(b"state" if processes.is_first else None) or b"", np.uint8)}
