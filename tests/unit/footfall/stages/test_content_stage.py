@@ -19,6 +19,7 @@ from footfall.model import text_encoder
 from footfall.params import Content, Params, load_params
 from footfall.paths import Paths
 from footfall.stages import content as stage
+from footfall.stages import curves
 from footfall.stages.item_content import open_projection, read_item_content
 from footfall.stages.train import make_weights
 from footfall.tables import write_parquet
@@ -48,6 +49,12 @@ def paths(tmp_path: Path) -> Paths:
     write_parquet(paths.tables / "catalogue.parquet", rows)
     write_manifest(paths.tables)
     return paths
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVCLive leaves git's files open until somebody collects garbage."""
+    monkeypatch.setattr(curves, "_is_installed", lambda name: False)
 
 
 def asking(params: Params, encoder: str, path: str = "", *, attributes: bool = False) -> Params:
