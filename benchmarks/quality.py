@@ -66,8 +66,9 @@ _COMMON = {"event_types": len(EVENT_TYPES), "channels": 1, "max_events": 50}
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model and how good it was on validation after each epoch."""
+    """A trained model, its log-probabilities, and how good it was on validation after each epoch."""
 
+    model: SequenceModel
     scores: Scores
     validation: list[float]
     seconds: float
@@ -182,12 +183,12 @@ def fit(history: Sequences, validation: Fold, items: int, shape: Mapping[str, An
 
     begun = time.perf_counter()
     trained = train(history, np.iinfo(np.int64).max, config, params, on_epoch=on_epoch, content=content)
-    return Fitted(_scores_of(trained.model), trained.figures, time.perf_counter() - begun)
+    return Fitted(trained.model, _scores_of(trained.model), trained.figures, time.perf_counter() - begun)
 
 
 def _scores_of(model: SequenceModel) -> Scores:
     """Logits less their logarithmic sum: parts are added to log-probabilities."""
-    scorer = Scorer.of(model)
+    scorer = Scorer.of(model, on_gpu=True)
 
     def scores(history: Sequences) -> Any:
         logits = scorer.scores(history)

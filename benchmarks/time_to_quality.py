@@ -19,10 +19,11 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.figures import CUT
-from benchmarks.leave_one_out import ndcg, ranks, split
-from benchmarks.quality import MODEL, SHAPES, TRAIN, fit
+from benchmarks.leave_one_out import ndcg, split
+from benchmarks.quality import SHAPES, TRAIN, fit
 from benchmarks.race import Row, write_race
 from benchmarks.sequences_text import read_sequences_text
+from footfall.model.scorer import Scorer
 
 TARGET, LIMIT_S = 0.0531, 300.0
 QUICK = replace(TRAIN, epochs=8, tokens_per_step=4096, learning_rate=0.01, weight_decay=0.0, average=0.98)
@@ -57,7 +58,7 @@ def reach(path: Path, seed: int) -> float:
     """Train one model in this process; ndcg@10 on test."""
     parts = split(read_sequences_text(path))
     fitted = fit(parts.train, parts.validation, parts.items, SHAPE, replace(QUICK, seed=seed))
-    return ndcg(ranks(parts.test, {MODEL: fitted.scores}, {MODEL: {MODEL: 1.0}}, masked=True)[MODEL], CUT)
+    return ndcg(Scorer.of(fitted.model, on_gpu=True).ranks(parts.test.history, parts.test.targets, masked=True), CUT)
 
 
 if __name__ == "__main__":

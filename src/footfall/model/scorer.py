@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from footfall.core.metrics import UNRANKED
 from footfall.core.outlook import SPANS, Outlook
@@ -62,8 +63,10 @@ class Scorer:
         self._model = model.eval()
 
     @classmethod
-    def of(cls, network: SequenceNetwork) -> Scorer:
-        """A scorer of a network that is there already; it is put into evaluation mode."""
+    def of(cls, network: SequenceNetwork, *, on_gpu: bool = False) -> Scorer:
+        """A scorer of a network that is there already; it is put into evaluation mode, and with `on_gpu` on a GPU where there is one."""
+        if on_gpu and torch.cuda.is_available():
+            nn.Module.to(network, torch.device("cuda"))
         made = cls.__new__(cls)
         made.shape, made._model = network.shape, network.eval()
         return made
