@@ -47,6 +47,7 @@ from footfall.sources.mapping import read_mapping
 from footfall.stages.bundle import make_bundle
 from footfall.stages.evaluate import make_metrics
 from footfall.stages.events import make_tables
+from footfall.stages.habits import make_habits
 from footfall.stages.sequences import make_sequences
 from footfall.stages.train import make_weights
 from footfall.store import Engine, consent, events, exposures, open_store, releases
@@ -228,6 +229,7 @@ def run_stages(paths: Paths, params: Params) -> None:
     validate(paths, params)
     make_sequences(paths, params)
     make_weights(paths, params)
+    make_habits(paths, params)
     make_bundle(paths, params)
     make_metrics(paths, params)
 

@@ -21,7 +21,7 @@ from footfall.tables import read_parquet
 from tests.unit.footfall.small_shop import make_shop, small_params, use_table_scorer
 
 ROOT = Path(__file__).parents[3]
-STAGES = {"events": "tables", "sequences": "sequences", "train": "weights", "bundle": "bundle"}
+STAGES = {"events": "tables", "sequences": "sequences", "train": "weights", "habits": "habits", "bundle": "bundle"}
 """Each stage copies what the real one would make, and depends on the one before."""
 
 

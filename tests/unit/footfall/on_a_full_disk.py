@@ -118,6 +118,7 @@ def write_points(root: Path) -> dict[str, Act]:
             landing.accept(paths, batch(EVENTS, "shop-2020-05"), events, verdict(EVENTS, "pass"))
 
     shutil.copytree(made.weights, paths.weights)
+    shutil.copytree(made.habits, paths.habits)
     return {
         "quarantine": lambda: quarantine.set_aside(paths, held, bad, verdict(EVENTS, "pass", 500)),
         "hold": hold,

@@ -36,10 +36,11 @@ READERS: dict[str, list[Callable[[Paths], object]]] = {
     ],
     "sequences": [lambda paths: make_bundle(paths, params()), lambda paths: make_metrics(paths, params())],
     "weights": [lambda paths: make_bundle(paths, params())],
+    "habits": [lambda paths: make_bundle(paths, params())],
     "bundle": [lambda paths: Recommender.open(paths.bundle), lambda paths: make_metrics(paths, params())],
 }
 """Who reads what lies below each folder of data/; stage `train` has its own test."""
-HOW_MANY = {"raw": 5, "tables": 4, "sequences": 4, "weights": 3, "bundle": 4}
+HOW_MANY = {"raw": 5, "tables": 4, "sequences": 4, "weights": 2, "habits": 1, "bundle": 4}
 """Twenty objects of every kind."""
 
 
