@@ -128,18 +128,8 @@ def _figures(paths: Paths, params: Params, kind: str, seed: int, asked: dict[str
     """What one trained model reaches, by question."""
     queries, durations = KINDS[kind]
     sequences = arrays.read_sequences(paths.sequences)
-    config = SequenceConfig(
-        items=len(arrays.read_vocabulary(paths.sequences)),
-        event_types=len(EVENT_TYPES),
-        dim=params.model.dim,
-        blocks=params.model.blocks,
-        heads=params.model.heads,
-        channels=params.model.repeat_channels,
-        dropout=params.model.dropout,
-        max_events=params.model.max_events,
-        queries=len(arrays.read_queries(paths.sequences) or ()) if queries else 0,
-        durations=DURATION_CODES if durations else 0,
-    )
+    items, known = len(arrays.read_vocabulary(paths.sequences)), len(arrays.read_queries(paths.sequences) or ())
+    config = SequenceConfig.of(params.model, items, known if queries else 0, DURATION_CODES if durations else 0)
     trained = train(sequences, arrays.read_split(paths.sequences).train_end, config, replace(params.train, seed=seed))
     scorer = Scorer.of(trained.model)
     return {name: _ndcg(scorer, question) for name, question in asked.items()}

@@ -11,7 +11,6 @@ import numpy as np
 
 from benchmarks.event_table import Cut
 from benchmarks.moments import Asked, blocks, figures, slates, without_seen
-from footfall.contracts import EVENT_TYPES
 from footfall.core.baselines import TIE_BREAK, fit_item_to_item, popularity
 from footfall.core.closed_form import Linear
 from footfall.core.factored import Factored
@@ -105,17 +104,7 @@ def fit(sequences: Sequences, items: int, cut: Cut, validation: Asked, params: P
 
 def _train(learnt: Sequences, items: int, validation: Asked, params: Params, epochs: int | None, *, masked: bool) -> tuple[Scorer, list[float]]:
     """The epoch with the best ndcg@10 on validation."""
-    model = params.model
-    config = SequenceConfig(
-        items=items,
-        event_types=len(EVENT_TYPES),
-        dim=model.dim,
-        blocks=model.blocks,
-        heads=model.heads,
-        channels=model.repeat_channels,
-        dropout=model.dropout,
-        max_events=model.max_events,
-    )
+    config = SequenceConfig.of(params.model, items)
     planned = epochs or int(np.clip(round(EVENTS_SEEN / max(len(learnt.item_index), 1)), 2, 16))
 
     def on_epoch(network: SequenceModel) -> float:

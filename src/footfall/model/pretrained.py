@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from footfall.contracts import EVENT_TYPES
 from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
 from footfall.model.packs import GAP_BUCKETS
+from footfall.params import Model
 
 _DEFAULT = Shape()
 
@@ -45,6 +47,13 @@ class SequenceConfig(PreTrainedConfig):
         self.queries: int = rest.pop("queries", _DEFAULT.queries)
         self.durations: int = rest.pop("durations", _DEFAULT.durations)
         super().__init__(**rest)
+
+    @classmethod
+    def of(cls, params: Model, items: int, queries: int = 0, durations: int = 0) -> SequenceConfig:
+        """What params.yaml asks for, at a shop with so many items, search texts and codes of view durations."""
+        told = dataclasses.asdict(params)
+        channels = told.pop("repeat_channels")
+        return cls(items=items, event_types=len(EVENT_TYPES), channels=channels, queries=queries, durations=durations, **told)
 
     @property
     def shape(self) -> Shape:

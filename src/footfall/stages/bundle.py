@@ -26,11 +26,12 @@ from footfall.core.habit_lessons import recent_purchases
 from footfall.core.parts import PartReader, Scorer
 from footfall.core.quantised import quantise_items, restore_items
 from footfall.core.sequences import Sequences
-from footfall.errors import FootfallError, SourceError
+from footfall.errors import SourceError
 from footfall.manifest import CACHE, check_manifest, read_manifest
-from footfall.params import Params, load_params
+from footfall.params import Params
 from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
+from footfall.stages.command import run_stage
 from footfall.stages.habits import read_habits
 
 _USERS_A_CHUNK = 256
@@ -125,16 +126,5 @@ def _iso(moment_us: int) -> str:
     return datetime.fromtimestamp(moment_us / 1_000_000, UTC).isoformat()
 
 
-def main() -> int:
-    """Run the stage below the current directory."""
-    paths = Paths.here()
-    try:
-        make_bundle(paths, load_params(paths.params))
-    except FootfallError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stage(make_bundle))

@@ -16,10 +16,11 @@ import numpy as np
 from footfall.arrays import REMAKE, read_vocabulary
 from footfall.content import ATTRIBUTES_FILE, VECTORS_FILE, read_vectors, write_attributes, write_vectors
 from footfall.contracts import CATALOGUE, C
-from footfall.errors import FootfallError, ParamsError
+from footfall.errors import ParamsError
 from footfall.manifest import CACHE, check_manifest, write_manifest
-from footfall.params import Params, load_params
+from footfall.params import Params
 from footfall.paths import Paths
+from footfall.stages.command import run_stage
 from footfall.tables import read_parquet, replacing_folder
 
 ENCODERS = ("none", "use", "file")
@@ -88,16 +89,5 @@ def _catalogue(paths: Paths) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> int:
-    """Run the stage below the current directory."""
-    paths = Paths.here()
-    try:
-        make_content(paths, load_params(paths.params))
-    except FootfallError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stage(make_content))

@@ -26,11 +26,12 @@ from footfall.core.sequences import Int64, Sequences
 from footfall.core.slices import only_targets, slice_users, target_slices
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Metrics
-from footfall.errors import BundleError, FootfallError, ParamsError, SourceError
+from footfall.errors import BundleError, ParamsError, SourceError
 from footfall.manifest import CACHE, check_manifest
-from footfall.params import Evaluate, Params, load_params
+from footfall.params import Evaluate, Params
 from footfall.paths import Paths
 from footfall.recommender import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, Recommender
+from footfall.stages.command import run_stage
 from footfall.stages.head_figures import head_figures
 from footfall.tables import read_parquet, write_text
 
@@ -214,16 +215,5 @@ def _protocol(recommender: Recommender, targets: arrays.Targets, params: Evaluat
     }
 
 
-def main() -> int:
-    """Run the stage below the current directory."""
-    paths = Paths.here()
-    try:
-        make_metrics(paths, load_params(paths.params))
-    except FootfallError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stage(make_metrics))

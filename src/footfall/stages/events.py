@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C, Contract
-from footfall.errors import FootfallError, SourceError
+from footfall.errors import SourceError
 from footfall.frames.events import canonical_events
 from footfall.manifest import MANIFEST, write_manifest
-from footfall.params import Params, load_params
+from footfall.params import Params
 from footfall.paths import Paths
 from footfall.sources.landing import RESTORE, ROWS, check_batch, list_batches
+from footfall.stages.command import run_stage
 from footfall.stages.opening import open_stage_engine, open_tables, read_table
 from footfall.tables import replacing_folder, write_batches, write_parquet
 
@@ -66,16 +67,5 @@ def latest_rows(contract: Contract, snapshots: list[pa.Table]) -> pa.Table:
     return contract.sort(table.take(last.column("number_max"))).combine_chunks()
 
 
-def main() -> int:
-    """Run the stage below the current directory."""
-    paths = Paths.here()
-    try:
-        make_tables(paths, load_params(paths.params))
-    except FootfallError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stage(make_tables))

@@ -22,10 +22,11 @@ from footfall.core.habit_lessons import choose_lessons, fit_traits, make_lessons
 from footfall.core.habits import Habits
 from footfall.core.sequences import Int32, Sequences
 from footfall.core.vocabulary import Vocabulary
-from footfall.errors import FootfallError, SourceError
+from footfall.errors import SourceError
 from footfall.manifest import CACHE, check_manifest, write_manifest
-from footfall.params import HabitTraining, Params, load_params
+from footfall.params import HabitTraining, Params
 from footfall.paths import Paths
+from footfall.stages.command import run_stage
 from footfall.tables import read_parquet, replacing
 
 FILE = "habits.safetensors"
@@ -108,16 +109,5 @@ def read_habits(folder: Path, items: int) -> Habits | None:
         raise SourceError("habits cannot be read", where=path, found=str(error), next_step="dvc repro habits") from error
 
 
-def main() -> int:
-    """Run the stage below the current directory."""
-    paths = Paths.here()
-    try:
-        make_habits(paths, load_params(paths.params))
-    except FootfallError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stage(make_habits))

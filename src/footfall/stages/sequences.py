@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 from footfall import arrays
 from footfall.contracts import ANALYSE, CATALOGUE, EVENTS, PERSONALISE, USERS, C, Contract, refusing_users
 from footfall.core.vocabulary import Vocabulary
-from footfall.errors import FootfallError, SourceError
+from footfall.errors import SourceError
 from footfall.frames import sequences as frames
 from footfall.frames.engine import Engine
 from footfall.frames.events import interactions, without_users
 from footfall.manifest import CACHE, check_manifest, write_manifest
-from footfall.params import Params, load_params
+from footfall.params import Params
 from footfall.paths import Paths
+from footfall.stages.command import run_stage
 from footfall.stages.opening import open_stage_engine, open_tables
 from footfall.stages.signals import find_signals, with_codes
 from footfall.tables import read_parquet, replacing_folder
@@ -99,16 +100,5 @@ def _table(paths: Paths, contract: Contract) -> Path:
     return paths.tables / f"{contract.name}.parquet"
 
 
-def main() -> int:
-    """Run the stage below the current directory."""
-    paths = Paths.here()
-    try:
-        make_sequences(paths, load_params(paths.params))
-    except FootfallError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stage(make_sequences))

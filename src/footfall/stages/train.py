@@ -17,20 +17,19 @@ from typing import Any
 from safetensors.numpy import save
 
 from footfall.arrays import REMAKE, read_queries, read_sequences, read_split, read_targets, read_vocabulary
-from footfall.contracts import EVENT_TYPES
 from footfall.core.sequences import Sequences
 from footfall.core.signals import DURATION_CODES
-from footfall.errors import FootfallError
 from footfall.manifest import check_manifest, write_manifest
 from footfall.model.head_training import teach_heads
 from footfall.model.parallel import Processes, alone, joined
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.trainer import Trained, train
 from footfall.model.training import State, from_bytes, to_bytes
-from footfall.params import Params, load_params
+from footfall.params import Params
 from footfall.paths import Paths
 from footfall.settings import load_settings
 from footfall.stages.checkpoint import EVERY_S, Checkpoint
+from footfall.stages.command import run_stage
 from footfall.stages.curves import CURVE_STEPS, Telling
 from footfall.stages.item_content import read_item_content, write_projection
 from footfall.stages.validation import FIGURE, Validation
@@ -74,18 +73,8 @@ def make_weights(paths: Paths, params: Params, keep_every_s: float = EVERY_S, pr
 
 
 def _config(paths: Paths, params: Params, sequences: Sequences, items: int) -> SequenceConfig:
-    return SequenceConfig(
-        items=items,
-        event_types=len(EVENT_TYPES),
-        dim=params.model.dim,
-        blocks=params.model.blocks,
-        heads=params.model.heads,
-        channels=params.model.repeat_channels,
-        dropout=params.model.dropout,
-        max_events=params.model.max_events,
-        queries=len(read_queries(paths.sequences) or ()),
-        durations=0 if sequences.duration is None else DURATION_CODES,
-    )
+    queries = len(read_queries(paths.sequences) or ())
+    return SequenceConfig.of(params.model, items, queries, 0 if sequences.duration is None else DURATION_CODES)
 
 
 def _taken_up(checkpoint: Checkpoint, processes: Processes) -> State | None:
@@ -130,18 +119,12 @@ def write_weights(folder: Path, model: SequenceModel) -> None:
     write_manifest(folder)
 
 
-def main() -> int:
-    """Run the stage below the current directory."""
-    paths = Paths.here()
-    try:
-        tensorboard = load_settings().tensorboard
-        with joined() as processes:
-            make_weights(paths, load_params(paths.params), processes=processes, tensorboard=tensorboard)
-    except FootfallError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+def make_weights_together(paths: Paths, params: Params) -> None:
+    """`make_weights` in every process that torchrun started, or in this one."""
+    tensorboard = load_settings().tensorboard
+    with joined() as processes:
+        make_weights(paths, params, processes=processes, tensorboard=tensorboard)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stage(make_weights_together))

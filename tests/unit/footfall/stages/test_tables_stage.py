@@ -16,6 +16,7 @@ from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.sources import landing
 from footfall.stages import events as stage
+from footfall.stages.command import run_stage
 from footfall.tables import read_parquet, write_parquet
 from tests.unit.rows import catalogue, day, events, user, users
 
@@ -123,5 +124,5 @@ def test_the_command_ends_with_one_and_the_reason_on_stderr(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert stage.main() == 1
+    assert run_stage(stage.make_tables) == 1
     assert "no params file" in capsys.readouterr().err
