@@ -16,66 +16,46 @@ A bundle is verified whole before anything of it is used, and what was hashed is
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from footfall.contracts import CATALOGUE, EVENTS, QUERIES, VOCABULARY, Contract
+from footfall.bundle_files import (
+    BASELINES,
+    CONFIG,
+    FILES,
+    FUSION,
+    HABITS_FILE,
+    OPTIONAL,
+    QUERIES_FILE,
+    VOCABULARY_FILE,
+    WEIGHTS,
+    Fusion,
+    fault,
+    read_baselines,
+    read_config,
+    read_document,
+    read_fusion,
+    read_habits,
+    read_vocabulary,
+    read_weights,
+)
+from footfall.contracts import CATALOGUE, EVENTS, QUERIES, VOCABULARY
 from footfall.core.baselines import ItemToItem
-from footfall.core.fusion import COMPONENTS, HABITS
 from footfall.core.habits import Habits
 from footfall.core.metrics import Float64
-from footfall.core.quantised import quantise_items, restore_items
+from footfall.core.quantised import quantise_items
 from footfall.core.vocabulary import Vocabulary
-from footfall.documents import Document, Manifest
-from footfall.errors import BundleError, ContractError
+from footfall.documents import Manifest
 from footfall.manifest import MANIFEST, digest_of, file_digest
 from footfall.tables import replacing, replacing_folder, write_text
 
 MANIFEST_SUM = "manifest.sha256"
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-VOCABULARY_FILE = "vocabulary.parquet"
-QUERIES_FILE = "queries.parquet"
-BASELINES = "baselines.safetensors"
-FUSION = "fusion.json"
-HABITS_FILE = "habits.safetensors"
-FILES = (CONFIG, WEIGHTS, VOCABULARY_FILE, BASELINES, FUSION)
-"""Every file of a bundle but the manifest and its sum."""
-OPTIONAL = (QUERIES_FILE, HABITS_FILE)
-"""Files that only some bundles have."""
-
 _SPOKEN = {contract.name: contract.version for contract in (EVENTS, CATALOGUE, VOCABULARY)}
-D = TypeVar("D", bound=Document)
-_RESTORE = "restore it with 'dvc checkout data/bundle', make it again with 'dvc repro bundle', or pull the release again"
-
-
-@dataclass(frozen=True)
-class Fusion(Document):
-    """FUSION: how the parts are added up, and what validation said.
-
-    Attributes:
-        weights: policy -> part -> weight.
-        validation: policy -> what was tried and won.
-        half_life_days: of a purchase in personal frequency.
-        history_events: newest events of a history that are read.
-        temperature: of the model's logits.
-    """
-
-    SCHEMA: ClassVar[str] = "footfall.fusion/1"
-    weights: dict[str, dict[str, float]]
-    validation: dict[str, dict[str, float]]
-    half_life_days: float
-    history_events: int
-    temperature: float
 
 
 @dataclass(frozen=True)
@@ -173,7 +153,7 @@ def bundle_digest(folder: Path) -> str:
     try:
         return file_digest(folder / MANIFEST)
     except OSError as error:
-        raise _fault("no bundle here", folder, expected=f"a folder with {MANIFEST}", found=type(error).__name__) from error
+        raise fault("no bundle here", folder, expected=f"a folder with {MANIFEST}", found=type(error).__name__) from error
 
 
 def release_id(folder: Path) -> str:
@@ -191,31 +171,27 @@ def open_bundle(folder: Path) -> Bundle:
     identity = release_id(folder)
     manifest = _manifest(folder)
     raw = _verified_files(folder, manifest)
-    vocabulary = _vocabulary(folder, VOCABULARY, raw[VOCABULARY_FILE])
-    queries = _vocabulary(folder, QUERIES, raw[QUERIES_FILE]) if QUERIES_FILE in raw else None
-    config = _config(folder, raw[CONFIG], 0 if queries is None else len(queries))
-    weights = _weights(folder, raw[WEIGHTS])
-    popularity, item_to_item = _baselines(folder, raw[BASELINES], len(vocabulary))
-    fusion = _fusion(folder, raw[FUSION])
+    vocabulary = read_vocabulary(folder, VOCABULARY, raw[VOCABULARY_FILE])
+    queries = read_vocabulary(folder, QUERIES, raw[QUERIES_FILE]) if QUERIES_FILE in raw else None
+    config = read_config(folder, raw[CONFIG], 0 if queries is None else len(queries))
+    weights = read_weights(folder, raw[WEIGHTS])
+    popularity, item_to_item = read_baselines(folder, raw[BASELINES], len(vocabulary))
+    fusion = read_fusion(folder, raw[FUSION])
     size = sum(path.stat().st_size for path in folder.iterdir())
-    habits = _habits(folder, raw[HABITS_FILE], len(vocabulary)) if HABITS_FILE in raw else None
+    habits = read_habits(folder, raw[HABITS_FILE], len(vocabulary)) if HABITS_FILE in raw else None
     return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries, habits)
-
-
-def _fault(what: str, where: Path | str, *, expected: object = None, found: object = None, next_step: str = _RESTORE) -> BundleError:
-    return BundleError(what, where=where, expected=expected, found=found, next_step=next_step)
 
 
 def _manifest(folder: Path) -> Manifest:
     if (folder / MANIFEST).is_symlink():
-        raise _fault("bundle holds a link", folder / MANIFEST, expected="plain files")
+        raise fault("bundle holds a link", folder / MANIFEST, expected="plain files")
     raw = (folder / MANIFEST).read_bytes()
     _check_sum(folder, digest_of(raw))
-    manifest = _document(folder, MANIFEST, Manifest, raw)
+    manifest = read_document(folder, MANIFEST, Manifest, raw)
     if not isinstance(manifest.files, dict) or set(manifest.files) - set(OPTIONAL) != set(FILES):
-        raise _fault("manifest lists other files", folder / MANIFEST, expected=sorted(FILES), found=sorted(manifest.files))
+        raise fault("manifest lists other files", folder / MANIFEST, expected=sorted(FILES), found=sorted(manifest.files))
     if manifest.contracts != _spoken(manifest.files):
-        raise _fault(
+        raise fault(
             "bundle speaks another contract version",
             folder / MANIFEST,
             expected=_spoken(manifest.files),
@@ -234,110 +210,25 @@ def _check_sum(folder: Path, found: str) -> None:
     """Hold the manifest against its sum; bundles made before there was one have none."""
     path = folder / MANIFEST_SUM
     if path.is_symlink():
-        raise _fault("bundle holds a link", path, expected="plain files")
+        raise fault("bundle holds a link", path, expected="plain files")
     if path.exists() and path.read_bytes() != f"{found}\n".encode():
-        raise _fault("bundle file is damaged", folder / MANIFEST, expected=f"the sha256 in {MANIFEST_SUM}", found=f"sha256 {found}")
+        raise fault("bundle file is damaged", folder / MANIFEST, expected=f"the sha256 in {MANIFEST_SUM}", found=f"sha256 {found}")
 
 
 def _verified_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """The bytes of every file, after comparing the folder with the manifest."""
     present = {path.name: path for path in folder.iterdir()}
     if extra := sorted(set(present) - set(manifest.files) - {MANIFEST, MANIFEST_SUM}):
-        raise _fault("bundle holds a file that the manifest does not list", folder, expected=sorted(manifest.files), found=extra)
+        raise fault("bundle holds a file that the manifest does not list", folder, expected=sorted(manifest.files), found=extra)
     raw = {}
     for name, digest in sorted(manifest.files.items()):
         path = present.get(name)
         if path is None:
-            raise _fault("bundle lacks a file", folder / name, expected=f"sha256 {digest}", found="nothing")
+            raise fault("bundle lacks a file", folder / name, expected=f"sha256 {digest}", found="nothing")
         if path.is_symlink() or not path.is_file():
-            raise _fault("bundle holds a link", path, expected="plain files")
+            raise fault("bundle holds a link", path, expected="plain files")
         raw[name] = path.read_bytes()
         found = digest_of(raw[name])
         if found != digest:
-            raise _fault("bundle file is damaged", path, expected=f"sha256 {digest}", found=f"sha256 {found}")
+            raise fault("bundle file is damaged", path, expected=f"sha256 {digest}", found=f"sha256 {found}")
     return raw
-
-
-def _document(folder: Path, name: str, kind: type[D], raw: bytes) -> D:
-    try:
-        return kind.from_json(raw.decode("utf-8"), where=folder / name)
-    except (UnicodeDecodeError, ContractError) as error:
-        found = error.found if isinstance(error, ContractError) else "bytes that are no UTF-8"
-        raise _fault(f"{name} cannot be understood", folder / name, expected=kind.SCHEMA, found=found) from error
-
-
-def _fusion(folder: Path, raw: bytes) -> Fusion:
-    fusion = _document(folder, FUSION, Fusion, raw)
-    for policy, weights in fusion.weights.items():
-        if set(weights) | {HABITS} != set(COMPONENTS) or not all(np.isfinite(weight) for weight in weights.values()) or not any(weights.values()):
-            raise _fault(
-                "fusion weights cannot be used", folder / FUSION, expected=f"finite weights of {', '.join(COMPONENTS)}", found=f"{policy}: {weights}"
-            )
-    return fusion
-
-
-def _config(folder: Path, raw: bytes, queries: int) -> dict[str, Any]:
-    try:
-        config = json.loads(raw)
-    except ValueError as error:
-        raise _fault("model configuration is no JSON", folder / CONFIG, found=str(error)) from error
-    if not isinstance(config, dict):
-        raise _fault("model configuration is no JSON object", folder / CONFIG, found=type(config).__name__)
-    if config.get("queries", 0) != queries:
-        raise _fault("model knows other queries than the bundle", folder / CONFIG, expected=f"{queries} queries", found=config.get("queries", 0))
-    return config
-
-
-def _vocabulary(folder: Path, contract: Contract, raw: bytes) -> Vocabulary:
-    """Words by their index: items (VOCABULARY) or search texts (QUERIES)."""
-    where, (index, word) = folder / f"{contract.name}.parquet", contract.schema.names
-    try:
-        table = contract.check(pq.ParquetFile(io.BytesIO(raw)).read(), where=where)
-    except (pa.ArrowInvalid, OSError, ContractError) as error:
-        expected = f"{contract.name.upper()} as Parquet"
-        raise _fault(f"{contract.name} cannot be read", where, expected=expected, found=str(error).splitlines()[0]) from error
-    if table.column(index).to_pylist() != list(range(1, table.num_rows + 1)) or not table.num_rows:
-        raise _fault(f"{contract.name} has gaps", where, expected=f"{index} 1, 2, 3 ...")
-    return Vocabulary(tuple(table.column(word).to_pylist()))
-
-
-def _weights(folder: Path, raw: bytes) -> dict[str, npt.NDArray[Any]]:
-    try:
-        return restore_items(_arrays(folder, WEIGHTS, raw))
-    except ValueError as error:
-        raise _fault("item table cannot be read", folder / WEIGHTS, expected="float32, or int8 with a scale a row", found=str(error)) from error
-
-
-def _arrays(folder: Path, name: str, raw: bytes) -> dict[str, npt.NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays: dict[str, npt.NDArray[Any]] = {name: array.copy() for name, array in load(raw).items()}  # owned, so writable
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise _fault("arrays cannot be read", folder / name, expected="safetensors", found=str(error)) from error
-    for key, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            where, count = f"{folder / name}: {key}", int((~np.isfinite(array)).sum())
-            raise _fault("weights are not finite", where, expected="finite numbers", found=f"{count} NaN or infinite", next_step="train again")
-    return arrays
-
-
-def _habits(folder: Path, raw: bytes, items: int) -> Habits:
-    try:
-        return Habits.of(_arrays(folder, HABITS_FILE, raw), items)
-    except ValueError as error:
-        raise _fault("habits cannot be used", folder / HABITS_FILE, expected=f"arrays of {items} items", found=str(error)) from error
-
-
-def _baselines(folder: Path, raw: bytes, items: int) -> tuple[Float64, ItemToItem]:
-    arrays = _arrays(folder, BASELINES, raw)
-    found = {name: (array.dtype.name, array.shape) for name, array in sorted(arrays.items())}
-    kept = arrays["neighbours"].shape[-1] if "neighbours" in arrays and arrays["neighbours"].ndim == 2 else 0
-    expected = {"neighbours": ("int32", (items, kept)), "popularity": ("float64", (items,)), "similarities": ("float32", (items, kept))}
-    if found != expected:
-        raise _fault("baseline arrays have other shapes", folder / BASELINES, expected=expected, found=found)
-    neighbours = arrays["neighbours"]
-    if neighbours.size and (neighbours.min() < 0 or neighbours.max() >= items):
-        raise _fault("neighbours point outside the vocabulary", folder / BASELINES, expected=f"0 to {items - 1}")
-    return arrays["popularity"], ItemToItem(neighbours, arrays["similarities"])

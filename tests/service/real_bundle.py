@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from footfall.bundle import Content, Fusion, write_bundle
+from footfall.bundle import Content, write_bundle
+from footfall.bundle_files import Fusion
 from footfall.core.baselines import ItemToItem
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
 from footfall.tables import write_parquet

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from footfall import arrays
-from footfall.bundle import CONFIG, QUERIES_FILE, VOCABULARY_FILE, WEIGHTS, Content, Fusion, write_bundle
+from footfall.bundle import Content, write_bundle
+from footfall.bundle_files import CONFIG, QUERIES_FILE, VOCABULARY_FILE, WEIGHTS, Fusion
 from footfall.core.baselines import fit_item_to_item, popularity
 from footfall.core.fusion import COMPONENTS, HABITS, PERSONAL, Choice, Grid, Pool, choose_weights, join, pool
 from footfall.core.habit_lessons import recent_purchases

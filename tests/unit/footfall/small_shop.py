@@ -16,7 +16,8 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from footfall.arrays import read_vocabulary, write_queries
-from footfall.bundle import Content, Fusion, write_bundle
+from footfall.bundle import Content, write_bundle
+from footfall.bundle_files import Fusion
 from footfall.contracts import CATALOGUE, EVENTS, USERS
 from footfall.core.baselines import ItemToItem
 from footfall.core.sequences import Sequences

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from footfall.bundle import FILES, MANIFEST_SUM, Content, bundle_digest, open_bundle, release_id
+from footfall.bundle import MANIFEST_SUM, Content, bundle_digest, open_bundle, release_id
+from footfall.bundle_files import FILES
 from footfall.core.baselines import ItemToItem
 from footfall.errors import BundleError
 from footfall.manifest import file_digest

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from footfall.bundle import FILES, MANIFEST_SUM, QUERIES_FILE, open_bundle
+from footfall.bundle import MANIFEST_SUM, open_bundle
+from footfall.bundle_files import FILES, QUERIES_FILE
 from footfall.errors import BundleError, ContractError
 from footfall.manifest import file_digest
 from footfall.recommender import History, Recommender

@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from footfall.arrays import read_vocabulary
-from footfall.bundle import VOCABULARY_FILE, WEIGHTS, Content, open_bundle, write_bundle
+from footfall.bundle import Content, open_bundle, write_bundle
+from footfall.bundle_files import VOCABULARY_FILE, WEIGHTS
 from footfall.core.baselines import ItemToItem
 from footfall.core.metrics import top_k
 from footfall.core.quantised import ITEM_TABLE, SCALE, quantise_rows, restore_rows

@@ -14,7 +14,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from footfall.arrays import read_sequences, read_targets, read_vocabulary
-from footfall.bundle import VOCABULARY_FILE, Content, Fusion, write_bundle
+from footfall.bundle import Content, write_bundle
+from footfall.bundle_files import VOCABULARY_FILE, Fusion
 from footfall.contracts import EVENT_TYPES
 from footfall.core.baselines import fit_item_to_item, popularity
 from footfall.core.promotion import decide

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from footfall.bundle import VOCABULARY_FILE, Content, write_bundle
+from footfall.bundle import Content, write_bundle
+from footfall.bundle_files import VOCABULARY_FILE
 from footfall.core.baselines import ItemToItem
 from footfall.errors import BundleError
 from footfall.model.pretrained import SequenceConfig, SequenceModel

@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from footfall.arrays import read_sequences, read_split, write_sequences
-from footfall.bundle import FUSION, HABITS_FILE, open_bundle
+from footfall.bundle import open_bundle
+from footfall.bundle_files import FUSION, HABITS_FILE
 from footfall.core.sequences import Sequences
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import BundleError, SourceError
