@@ -74,17 +74,24 @@ def make_bundle(paths: Paths, params: Params) -> str:
 
 
 def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int, params: Params) -> Fusion:
-    """The weights of both fused policies, chosen by ndcg on the validation labels that begin at `at`."""
+    """The weights of both fused policies, chosen by ndcg on the validation labels that begin at `at`.
+
+    Which memory a shop has, personal frequency or habits, is asked once, without the model: in one grid with its weights and temperatures
+    a hundred noisy figures would decide it.
+    """
     if not len(targets):
         raise SourceError("nobody bought anything in the validation window", where="targets_validation.parquet", next_step="ingest more events")
     candidates = _validation_pool(reader, sequences, targets, at)
     weights = params.fusion
     memories = (PERSONAL,) if reader.habits is None else (PERSONAL, HABITS)
-    grids = {
-        FUSED: Grid(weights.model_weights, weights.item_to_item_weights, weights.temperatures, memories),
-        FUSED_WITHOUT_MODEL: Grid([0.0], weights.item_to_item_weights, [1.0], memories),
-    }
-    chosen = {name: choose_weights(candidates, targets.offsets, targets.item_index, grid, params.evaluate.k) for name, grid in grids.items()}
+
+    def choose(grid: Grid) -> Choice:
+        return choose_weights(candidates, targets.offsets, targets.item_index, grid, params.evaluate.k)
+
+    without = choose(Grid([0.0], weights.item_to_item_weights, [1.0], memories))
+    memory = next(name for name in memories if without.weights.get(name))
+    fused = choose(Grid(weights.model_weights, weights.item_to_item_weights, weights.temperatures, (memory,)))
+    chosen = {FUSED: fused, FUSED_WITHOUT_MODEL: without}
     return Fusion(
         weights={name: choice.weights for name, choice in chosen.items()},
         validation={name: _said(choice, len(targets), params.evaluate.k) for name, choice in chosen.items()},
