@@ -114,7 +114,9 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _chunks(stacks: Sequence[Stack], rows: int) -> Iterator[list[_Labels]]:
-    """All labels, so many at a time."""
+    """All labels, at most so many at a time and about equally many each time."""
+    labels = sum(stack.labels for stack in stacks)
+    rows = -(-labels // max(-(-labels // rows), 1))
     held: list[_Labels] = []
     room = rows
     for stack in stacks:
