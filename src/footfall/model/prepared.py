@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from footfall.core.sequences import Int64, Sequences
+from footfall.core.sequences import Int32, Int64, Sequences
 from footfall.model.packs import GAP_BUCKETS
 
 HOUR_US = 3_600_000_000
 _GAP_STEPS = 4  # time-gap buckets per doubling: a week is told from ten days; 64 buckets reach 6 years
-_CPU = torch.device("cpu")
 _BOUNDS = torch.from_numpy(np.floor((2.0 ** (np.arange(GAP_BUCKETS - 1) / _GAP_STEPS) - 1.0) * HOUR_US).astype(np.int64))
 """The longest gap of each bucket but the last, microseconds: whole numbers, so that every device finds the same bucket."""
 
@@ -93,66 +92,88 @@ def prepare(sequences: Sequences, target_type: int | None = None, basket_power: 
             that holds such an event. None: no targets (requests).
         basket_power: a moment weighs its number of targets to this power.
     """
-    owner, users = sequences.owners, len(sequences)
-    starts = np.ones(len(owner), dtype=bool)
-    starts[1:] = (np.diff(sequences.occurred_at) != 0) | (np.diff(owner) != 0)
-    row = np.cumsum(starts) - 1
-    moment_owner, time = owner[starts], sequences.occurred_at[starts]
-    moments = _offsets(moment_owner, users)
-    gap_before = np.diff(time, prepend=time[:1])
-    gap_before[moments[:-1]] = 0
-
-    known = sequences.item_index > 0
-    width = int(sequences.item_index.max(initial=0)) + 1
-    keys, key = np.unique(owner[known] * width + sequences.item_index[known], return_inverse=True)  # (user, item), ascending
-    candidates = _offsets(keys // width, users)
-
+    found = _Numbers(sequences)
     kind = sequences.event_type.astype(np.int32)
-    target_row, target_key = _targets(row[known], key, kind[known] == target_type, moment_owner)
-    count = np.bincount(target_row, minlength=len(time))
-    labels = np.flatnonzero(count)
-    own_row, own_key = moments[moment_owner], candidates[keys // width]  # what a user's own numbers begin at
-
-    def runs(offsets: Int64, **columns: np.ndarray) -> Runs:
-        return Runs(offsets, {name: torch.from_numpy(np.ascontiguousarray(column)) for name, column in columns.items()})
-
+    gap_before = np.diff(found.time, prepend=found.time[:1])
+    gap_before[found.moments[:-1]] = 0
+    targets, labels, weight = _lessons(found, kind[found.known] == target_type, basket_power)
     signals = {"query": sequences.query_index, "duration": sequences.duration}
     return Prepared(
-        events=runs(
+        events=_runs(
             sequences.offsets.astype(np.int64),
             item=sequences.item_index.astype(np.int32),
             event_type=kind,
-            row=(row - own_row[row]).astype(np.int32),
-            share=(1.0 / np.bincount(row))[row].astype(np.float32),
+            row=found.own_row(found.row),
+            share=(1.0 / np.bincount(found.row))[found.row].astype(np.float32),
             **{name: column.astype(np.int32) for name, column in signals.items() if column is not None},
         ),
-        touches=runs(
-            _offsets(owner[known], users),
-            row=(row - own_row[row])[known].astype(np.int32),
-            key=(key - own_key[key]).astype(np.int32),
-            event_type=kind[known],
+        touches=_runs(
+            found.offsets(found.moment_owner[found.row[found.known]]),
+            row=found.own_row(found.row[found.known]),
+            key=found.own_key(found.key),
+            event_type=kind[found.known],
         ),
-        moments=runs(
-            moments,
-            time=time,
-            gap_before=gap_bucket(torch.from_numpy(gap_before)).numpy(),
-            weight=np.where(count > 0, np.maximum(count, 1.0) ** basket_power, 0.0).astype(np.float32),
-        ),
-        candidates=runs(candidates, item=keys % width),
-        targets=runs(
-            _offsets(moment_owner[target_row], users),
-            row=(target_row - own_row[target_row]).astype(np.int32),
-            key=(target_key - own_key[target_key]).astype(np.int32),
-            item=keys[target_key] % width,
-            weight=(1.0 / np.maximum(count, 1))[target_row].astype(np.float32),
-        ),
-        labels=runs(_offsets(moment_owner[labels], users), row=(labels - own_row[labels]).astype(np.int32)),
+        moments=_runs(found.moments, time=found.time, gap_before=gap_bucket(torch.from_numpy(gap_before)).numpy(), weight=weight),
+        candidates=_runs(found.candidates, item=found.items),
+        targets=targets,
+        labels=labels,
     )
 
 
-def _offsets(owner: Int64, users: int) -> Int64:
-    """(U + 1,) from the ascending owners of some values."""
-    return np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=users))]).astype(np.int64)
+class _Numbers:
+    """Which moment each event is and which distinct item each touch, numbered over all users.
+
+    Attributes:
+        row: (E,) moment of each event; `known` (E,) whether it has an item; `key` (touches,) the item among its user's distinct ones.
+        moment_owner, time: (M,) of each moment.
+        items: (K,) item_index of each key.
+        moments, candidates: (U + 1,) where each user's begin.
+    """
+
+    def __init__(self, sequences: Sequences) -> None:
+        owner, self._users = sequences.owners, len(sequences)
+        starts = np.ones(len(owner), dtype=bool)
+        starts[1:] = (np.diff(sequences.occurred_at) != 0) | (np.diff(owner) != 0)
+        self.row = np.cumsum(starts) - 1
+        self.moment_owner, self.time = owner[starts], sequences.occurred_at[starts]
+        self.known = sequences.item_index > 0
+        width = int(sequences.item_index.max(initial=0)) + 1
+        keys, self.key = np.unique(owner[self.known] * width + sequences.item_index[self.known], return_inverse=True)  # (user, item), ascending
+        self.items, self._key_owner = keys % width, keys // width
+        self.moments, self.candidates = self.offsets(self.moment_owner), self.offsets(self._key_owner)
+
+    def offsets(self, owner: Int64) -> Int64:
+        """(U + 1,) from the ascending owners of some values."""
+        return np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=self._users))]).astype(np.int64)
+
+    def own_row(self, row: Int64) -> Int32:
+        """A moment's number among its user's."""
+        return (row - self.moments[self.moment_owner[row]]).astype(np.int32)
+
+    def own_key(self, key: Int64) -> Int32:
+        """A distinct item's number among its user's."""
+        own: Int32 = (key - self.candidates[self._key_owner[key]]).astype(np.int32)
+        return own
+
+
+def _lessons(found: _Numbers, wanted: np.ndarray, basket_power: float) -> tuple[Runs, Runs, np.ndarray]:
+    """Targets, labels, and the (M,) weight of each moment; `wanted` says which touches may be targets."""
+    row, key = _targets(found.row[found.known], found.key, wanted, found.moment_owner)
+    count = np.bincount(row, minlength=len(found.time))
+    labels = np.flatnonzero(count)
+    targets = _runs(
+        found.offsets(found.moment_owner[row]),
+        row=found.own_row(row),
+        key=found.own_key(key),
+        item=found.items[key],
+        weight=(1.0 / np.maximum(count, 1))[row].astype(np.float32),
+    )
+    weight = np.where(count > 0, np.maximum(count, 1.0) ** basket_power, 0.0).astype(np.float32)
+    return targets, _runs(found.offsets(found.moment_owner[labels]), row=found.own_row(labels)), weight
+
+
+def _runs(offsets: Int64, **columns: np.ndarray) -> Runs:
+    return Runs(offsets, {name: torch.from_numpy(np.ascontiguousarray(column)) for name, column in columns.items()})
 
 
 def _targets(row: Int64, key: Int64, wanted: np.ndarray, moment_owner: Int64) -> tuple[Int64, Int64]:
