@@ -58,6 +58,7 @@ TRAIN = Train(
     spectral_start=True,
     average=0.995,
     patience=4,
+    precision="auto",
 )
 SHAPES = ({"dim": 96, "blocks": 2, "heads": 2, "dropout": 0.5}, {"dim": 96, "blocks": 2, "heads": 2, "dropout": 0.2})
 """From which validation chooses."""

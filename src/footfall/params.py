@@ -84,6 +84,7 @@ class Train:
     spectral_start: bool
     average: float
     patience: int
+    precision: Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

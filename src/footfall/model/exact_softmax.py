@@ -13,7 +13,7 @@ from footfall.model.packs import Stack
 from footfall.model.slopes import Slopes, grid
 
 _ALIGNED = 8
-"""A GPU multiplies 16-bit numbers fast where sizes are multiples of this."""
+"""Sizes of which 16-bit numbers are multiplied fast are multiples of this."""
 
 
 class _Labels(NamedTuple):
@@ -33,7 +33,7 @@ def exact(found: Slopes) -> None:
     items = found.table[:, :-1].contiguous()
     slopes = torch.zeros_like(found.table.T, memory_format=torch.contiguous_format)  # the faster way round for so narrow a product
     held = found.rows.new_empty(0)
-    for parts in _chunks(found.pack.stacks, found.at_once):
+    for parts in _chunks(found.pack.stacks, found.rows_at_once(found.rows.dtype)):
         at, places = _places(found, parts)
         rows = found.rows[at]
         if len(held) < len(rows):
@@ -53,21 +53,36 @@ def exact(found: Slopes) -> None:
 
 
 def rounded(found: Slopes, kind: torch.dtype) -> None:
-    """With logits and shares in a narrower type, which a GPU multiplies many times as fast; sums stay as wide as they were."""
+    """With logits and shares in a narrower type, which a GPU and newer CPUs multiply several times as fast; sums stay as wide as they were."""
     rows, table = _narrow(found.rows, found.table, kind)
+    width = found.rows.shape[1] - 1
     slopes = found.table.new_zeros(table.shape[1], len(table))
-    for parts in _chunks(found.pack.stacks, found.at_once):
+    held = rows.new_empty(0)
+    for parts in _chunks(found.pack.stacks, found.rows_at_once(kind)):
         at, places = _places(found, parts)
-        mine, weight = rows[at], found.pack.moment_weight[at, None]
-        logits = mine @ table.T
+        mine = rows[at]
+        if len(held) < len(mine):
+            held = mine.new_empty(len(mine), len(table))
+        logits = torch.mm(mine, table.T, out=held[: len(mine)])
         _add_bonuses(found, logits, parts, places)
+        shares, mass, found.log_mass[at] = _shares(logits, shift=found.shift)
+        scale = found.pack.moment_weight[at, None] / mass
+        _keep_bonuses(found, shares, scale, parts, places)
+        slopes += _product((mine * scale).to(kind).T, shares)
+        found.d_rows[:, :-1].index_copy_(0, at, _product(shares, table)[:, :width] * scale)
+    found.d_table += slopes[: found.table.shape[1], : len(found.table)].T
+
+
+def _shares(logits: Tensor, *, shift: bool) -> tuple[Tensor, Tensor | float, Tensor]:
+    """Each row's shares times its mass, that mass (n, 1), and the log of what its exponentials sum to (n, 1), in float32; `logits` is used up."""
+    if logits.is_cuda:  # one kernel, which sums in float32
         top, best = logits.max(1, keepdim=True)
         shares = torch.softmax(logits, 1)
-        found.log_mass[at] = top.float() - shares.gather(1, best).float().log()
-        _keep_bonuses(found, shares, weight, parts, places)
-        slopes += _product((mine * weight).to(kind).T, shares)
-        found.d_rows[:, :-1].index_copy_(0, at, _product(shares, table)[:, : found.rows.shape[1] - 1] * weight)
-    found.d_table += slopes[: found.table.shape[1], : len(found.table)].T
+        return shares, 1.0, top.float() - shares.gather(1, best).float().log()
+    top = logits.amax(1, keepdim=True) if shift else logits.new_zeros(len(logits), 1)
+    shares = (logits.sub_(top) if shift else logits).exp_()
+    mass = shares.unflatten(1, (_ALIGNED, -1)).sum(2).float().sum(1, keepdim=True)  # torch rounds a narrow sum: several are rounded less
+    return shares, mass, mass.log() + top
 
 
 def _places(found: Slopes, parts: Sequence[_Labels]) -> tuple[Tensor, _Places]:
@@ -81,8 +96,13 @@ def _places(found: Slopes, parts: Sequence[_Labels]) -> tuple[Tensor, _Places]:
 
 def _add_bonuses(found: Slopes, logits: Tensor, parts: Sequence[_Labels], places: _Places) -> None:
     """To the users' candidates; "no item" gets out of the way."""
+    by_row = torch.arange(len(logits), device=logits.device)[:, None]
     for part, own, (row, place) in zip(parts, logits.split([part.rows for part in parts]), places, strict=True):
-        own.scatter_add_(1, place, grid(found.bonus, part.stack)[row].to(logits.dtype))
+        bonus = grid(found.bonus, part.stack)[row].to(logits.dtype)
+        if own.is_cuda:
+            own.scatter_add_(1, place, bonus)
+        else:  # where the same would copy all logits
+            own.index_put_((by_row[: len(row)], place), bonus, accumulate=True)
     logits[:, 0] = -torch.inf
 
 
@@ -94,7 +114,7 @@ def _keep_bonuses(found: Slopes, shares: Tensor, scale: Tensor, parts: Sequence[
 
 
 def _narrow(rows: Tensor, table: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Both in a narrower type and in sizes that a GPU likes; items that only fill up have no share.
+    """Both in a narrower type and in sizes that are multiplied fast; items that only fill up have no share.
 
     The bias, to which rounding would do most, stands in two columns: what is rounded, and what that leaves out.
     """
@@ -109,8 +129,8 @@ def _narrow(rows: Tensor, table: Tensor, kind: torch.dtype) -> tuple[Tensor, Ten
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Product of two narrow matrices, in float32; a CPU, which has no such product, gets there in tests alone."""
-    return torch.mm(left, right, out_dtype=torch.float32) if left.is_cuda else left.float() @ right.float()
+    """Product of two narrow matrices: in float32 on a GPU, as narrow as they are on a CPU, where torch has no other."""
+    return torch.mm(left, right, out_dtype=torch.float32) if left.is_cuda else left @ right
 
 
 def _chunks(stacks: Sequence[Stack], rows: int) -> Iterator[list[_Labels]]:

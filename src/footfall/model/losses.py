@@ -17,6 +17,17 @@ from footfall.model.packs import Pack
 from footfall.model.sampled_softmax import sampled
 from footfall.model.slopes import Slopes
 
+_FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""Capabilities of a CPU by which it multiplies bfloat16 faster than float32."""
+
+
+def narrow_type(precision: str, device: torch.device) -> torch.dtype | None:
+    """The `factors` of `softmax_loss` that `train.precision` stands for on a device."""
+    if precision == "auto":
+        fast = device.type == "cuda" or any(torch.cpu.get_capabilities().get(name) for name in _FAST_BFLOAT16)
+        precision = "bfloat16" if fast else "float32"
+    return torch.bfloat16 if precision == "bfloat16" else None
+
 
 def softmax_loss(
     states: Tensor,

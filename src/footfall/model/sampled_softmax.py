@@ -17,7 +17,7 @@ def sampled(found: Slopes, negatives: Tensor, log_expected: Tensor) -> None:
     A user's newest moment has no target, so its row is never looked at: of T rows a user R = T - 1 count.
     """
     chosen = found.table[negatives]
-    for parts in _chunks(found.pack.stacks, found.at_once):
+    for parts in _chunks(found.pack.stacks, found.rows_at_once(found.rows.dtype)):
         rows = _take(found.rows, parts)
         logits = rows @ chosen.T - log_expected
         views = zip(parts, _views(rows, parts), _views(logits, parts), strict=True)

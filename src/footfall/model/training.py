@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from footfall.model.content import ItemFusion
-from footfall.model.losses import softmax_loss
+from footfall.model.losses import narrow_type, softmax_loss
 from footfall.model.network import REPEAT
 from footfall.model.packs import Pack
 from footfall.model.parallel import Part, Processes
@@ -27,20 +27,22 @@ State = dict[str, Tensor]
 class StepLoss(nn.Module):
     """What a step minimises, as one module: all use of weights lies in its `forward`, where DistributedDataParallel looks for it."""
 
-    def __init__(self, model: SequenceModel, part: Part, content: ItemFusion | None = None) -> None:
-        """Of `model`; `part` makes a mean over this process's moments a part of that over all; `content` has a say in item vectors."""
+    def __init__(self, model: SequenceModel, part: Part, content: ItemFusion | None = None, factors: torch.dtype | None = None) -> None:
+        """Of `model`; `part` makes a mean over this process's moments a part of that over all; `content` has a say in item vectors.
+
+        With `factors` the softmax's products are rounded, and on a GPU the model's too.
+        """
         super().__init__()
-        self.model, self._part, self.content = model, part, content
+        self.model, self._part, self.content, self._factors = model, part, content, factors
 
     def forward(self, packed: Pack, drawn: tuple[Tensor, Tensor] | None) -> Tensor:
         """A number; `drawn` as in `softmax_loss`."""
         device = self.model.item_bias.device.type
-        factors = torch.bfloat16 if device == "cuda" else None
         items, bias = self.tables()
-        with torch.autocast(device, factors, enabled=factors is not None):
+        with torch.autocast(device, self._factors, enabled=device == "cuda" and self._factors is not None):
             states, bonuses = self.model(packed, items=None if self.content is None else items)
         wide = [bonus.float() for bonus in bonuses]
-        loss = softmax_loss(states.float(), items, bias, wide, packed, drawn, factors=factors)
+        loss = softmax_loss(states.float(), items, bias, wide, packed, drawn, factors=self._factors)
         return self._part(loss, packed.moment_weight.sum())
 
     def tables(self) -> tuple[Tensor, Tensor]:
@@ -69,7 +71,7 @@ class Training:
         self._params = params
         self._device = model.item_bias.device
         self.processes = processes or Processes(self._device)
-        self._loss = self.processes.wrap(StepLoss(model, self.processes.part, content))
+        self._loss = self.processes.wrap(StepLoss(model, self.processes.part, content, narrow_type(params.precision, self._device)))
         self._sampler = NegativeSampler(counts, params.negatives, torch.Generator().manual_seed(params.seed)) if params.negatives else None
         self._optimiser = torch.optim.AdamW(_weight_groups(model, params, content), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
         self._average = [weight.detach().clone() for weight in self._weights] if params.average else []

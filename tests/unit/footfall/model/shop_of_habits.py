@@ -25,6 +25,7 @@ PARAMS = Train(
     spectral_start=False,
     average=0.0,
     patience=0,
+    precision="float32",
 )
 
 

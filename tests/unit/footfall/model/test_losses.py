@@ -8,7 +8,7 @@ from torch import Tensor
 
 from footfall.model import slopes
 from footfall.model.batches import pack
-from footfall.model.losses import softmax_loss
+from footfall.model.losses import narrow_type, softmax_loss
 from footfall.model.packs import Pack
 from footfall.model.sampled_softmax import NegativeSampler
 from tests.unit.footfall.model.shop_of_habits import ITEMS, habits
@@ -91,14 +91,28 @@ def test_the_logq_correction_estimates_the_whole_catalogue() -> None:
     assert estimate == pytest.approx(float(logits[1:].exp().sum()), rel=0.03)
 
 
-def test_factors_may_be_rounded_and_the_bias_hardly_is(packed: Pack, inputs: list[Tensor]) -> None:
-    states, items, bias, *bonuses = inputs
+@pytest.mark.parametrize(("rows", "scale"), [(4, 1.0), (96, 1.0), (96, 5.0)])
+def test_factors_may_be_rounded_and_the_bias_hardly_is(
+    packed: Pack, inputs: list[Tensor], rows: int, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slopes, "ROWS", rows)
+    states, items, bias, *bonuses = [(scale * one).detach().requires_grad_() for one in inputs]  # the larger ones need their largest taken off first
     bias = (bias - 9.0).detach().requires_grad_()
     exact, rounded = (softmax_loss(states, items, bias, bonuses, packed, factors=kind) for kind in (None, torch.bfloat16))
     torch.testing.assert_close(rounded, exact, rtol=1e-3, atol=0)
     wanted = [states, items, bias, *bonuses]
     for ours, theirs in zip(torch.autograd.grad(rounded, wanted), torch.autograd.grad(exact, wanted), strict=True):
         assert (ours - theirs).norm() < 0.02 * theirs.norm()
+
+
+def test_auto_rounds_where_the_processor_is_fast_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for able, expected in (({}, None), ({"avx512_bf16": False}, None), ({"avx512_bf16": True}, torch.bfloat16)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        assert narrow_type("auto", cpu) is expected
+        assert narrow_type("float32", cpu) is None
+        assert narrow_type("bfloat16", cpu) is torch.bfloat16
+    assert narrow_type("auto", torch.device("cuda")) is torch.bfloat16
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
