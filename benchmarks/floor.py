@@ -2,6 +2,7 @@
 
 Counted are two operations a weight of the blocks' matrices for each event, and two a number of the item table for each target; three times
 that, because the gradients of both factors cost as much again each. Attention, norms, exponentials and the optimiser are not counted.
+What is multiplied in bfloat16 (`train.precision`) is held to the machine's rate in bfloat16: on a CPU the item table alone, on a GPU all of it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -19,6 +21,7 @@ from benchmarks.shaped import beauty
 from footfall.params import load_params
 
 _WIDTHS = (64, 256)
+_PRECISIONS = ("float32", "bfloat16")
 _ON_CPU, _ON_GPU = 2.5, 3.0
 _GPU_TOKENS = 51_200
 
@@ -35,45 +38,52 @@ def run(root: Path, full: bool) -> Path:
         told = {"sequences": str(sequences), "items": items, "length": 50, "dropout": 0.2, "rate": 1e-3, "negatives": 0, "checked": 64}
         told |= {"tokens": load_params(root / "params.yaml").train.tokens_per_step, "tokens_on_gpu": _GPU_TOKENS}
         rows = []
-        for dim in _WIDTHS:
-            ours = Racer(f"footfall {dim}", "footfall", Path(sys.executable), told | {"dim": dim})
-            machine = Racer(f"machine {dim}", "gemm", Path(sys.executable), {})
-            take_turns(root, folder, [machine, ours])
-            rows.append(row(f"{called}, 2 blocks of width {dim}", ours, machine, dim, items))
+        for dim, precision in product(_WIDTHS, _PRECISIONS):
+            ours = Racer(f"footfall {dim} {precision}", "footfall", Path(sys.executable), told | {"dim": dim, "precision": precision})
+            machine = {kind: Racer(f"machine {dim} {precision} {kind}", "gemm", Path(sys.executable), {"kind": kind}) for kind in _PRECISIONS}
+            take_turns(root, folder, [*machine.values(), ours])
+            rows.append(row(f"{called}, 2 blocks of width {dim}, softmax in {precision}", ours, machine, dim, items))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return write_race(root, "floor", rows, ["footfall", "torch", "numpy"])
 
 
-def operations(encoder: int, tokens: float, items: int, dim: int, targets: float) -> float:
-    """Floating-point operations of one training step.
+def operations(weights: int, rows: float) -> float:
+    """Floating-point operations of one training step on a matrix of so many weights that so many rows are multiplied with."""
+    return 3.0 * 2.0 * weights * rows
+
+
+def row(what: str, ours: Racer, machine: dict[str, Racer], dim: int, items: int) -> Row:
+    """Medians over the timed steps: each step over the floor of itself, at the machine's median rates.
 
     Args:
-        encoder: weights of the blocks' matrices.
-        tokens, targets: events read and items predicted in the step.
-        items, dim: size of the item table.
+        what: who was timed.
+        ours: its timed steps.
+        machine: products of matrices in each type.
+        dim, items: size of the item table.
     """
-    return 3.0 * (2.0 * encoder * tokens + 2.0 * items * dim * targets)
-
-
-def row(what: str, ours: Racer, machine: Racer, dim: int, items: int) -> Row:
-    """Medians over the timed steps: each step over the floor of itself, at the median rate of the machine."""
-    rate = machine.facts["flops"] / median(machine.seconds)
+    on = ours.facts["device"]
+    rates = {kind: one.facts["flops"] / median(one.seconds) for kind, one in machine.items()}
+    softmax = ours.facts["precision"]
+    blocks = "float32" if on == "cpu" else softmax
     floors = [
-        operations(ours.facts["encoder"], tokens, items, dim, targets) / rate for tokens, targets in zip(ours.tokens, ours.targets, strict=True)
+        operations(ours.facts["encoder"], tokens) / rates[blocks] + operations(items * dim, targets) / rates[softmax]
+        for tokens, targets in zip(ours.tokens, ours.targets, strict=True)
     ]
-    best = machine.facts["flops"] / min(machine.seconds)
-    spread = sorted(seconds / floor for seconds, floor in zip(ours.seconds, floors, strict=True))
+    spread = [seconds / floor for seconds, floor in zip(ours.seconds, floors, strict=True)]
     notes = {
         "footfall": ours.notes(),
-        "gflops": [round(one / 1e9, 1) for one in (rate, machine.facts["flops"] / max(machine.seconds), best)],
-        "times_the_floor": [round(one, 2) for one in (median(spread), spread[0], spread[-1])],
-        "operations_a_step": round(median(floors) * rate),
+        "gflops": {kind: [round(one.facts["flops"] / seconds / 1e9, 1) for seconds in _spread(one.seconds)] for kind, one in machine.items()},
+        "times_the_floor": [round(one, 2) for one in _spread(spread)],
         "load": round(os.getloadavg()[0], 2),
     }
-    named = f"floor at {rate / 1e9:.0f} GFLOP/s"
-    on = machine.facts["device"]
+    named = " and ".join(f"{rates[kind] / 1e9:.0f} GFLOP/s ({part})" for part, kind in (("blocks", blocks), ("softmax", softmax)))
+    named = f"floor at {named}"
     measured, floor = 1_000 * median(ours.seconds), 1_000 * median(floors)
     target = _ON_CPU if on == "cpu" else _ON_GPU
     tokens = round(median(ours.tokens))
     return Row(f"{what}, {tokens:,} events a step, {on}", "ms a step", measured, floor, named, target, at_least=False, notes=notes)
+
+
+def _spread(values: list[float]) -> tuple[float, float, float]:
+    return median(values), min(values), max(values)

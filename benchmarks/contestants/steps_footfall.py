@@ -18,7 +18,7 @@ from benchmarks.contestants.turns import Turns
 from benchmarks.sequences_text import STEP_US, read_sequences_text
 from footfall.core.sequences import Int64, Sequences
 from footfall.model.batches import Layout, group, pack_users
-from footfall.model.losses import softmax_loss
+from footfall.model.losses import narrow_type, softmax_loss
 from footfall.model.prepared import prepare
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.repeatable import repeatable
@@ -34,6 +34,7 @@ def run(settings: dict[str, Any], turns: Turns) -> None:
     if device.type == "cuda" and "tokens_on_gpu" in settings:
         settings["tokens"] = settings["tokens_on_gpu"]
     params = replace(load_params(Path(settings["params"])).train, negatives=settings["negatives"], average=0.0, weight_decay=0.0)
+    params = replace(params, precision=settings.get("precision", params.precision))
     config = SequenceConfig(
         items=settings["items"], dim=settings["dim"], blocks=2, heads=2, dropout=settings["dropout"], max_events=settings["length"] + 1
     )
@@ -47,6 +48,8 @@ def run(settings: dict[str, Any], turns: Turns) -> None:
             version=f"footfall {version('footfall')}",
             parameters=sum(weight.numel() for weight in model.parameters()),
             encoder=sum(part.weight.numel() for part in model.layers.modules() if isinstance(part, nn.Linear)),
+            precision=str(narrow_type(params.precision, device) or torch.float32).removeprefix("torch."),
+            device=torch.cuda.get_device_name() if device.type == "cuda" else device.type,
             targets=len(history.item_index) - len(history),
             users=len(history),
         )

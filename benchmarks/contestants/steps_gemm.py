@@ -13,10 +13,10 @@ SIZE, SIZE_ON_GPU = 3_072, 8_192
 
 
 def run(settings: dict[str, Any], turns: Turns) -> None:
-    """In float32 on CPU; in bfloat16 on a GPU, where the model trains in it too."""
+    """In the type `kind` of the settings, `float32` or `bfloat16`."""
     torch.set_num_threads(settings["threads"])
-    gpu = torch.cuda.is_available()
-    device, size, kind = ("cuda", SIZE_ON_GPU, torch.bfloat16) if gpu else ("cpu", SIZE, torch.float32)
+    gpu, kind = torch.cuda.is_available(), getattr(torch, settings["kind"])
+    device, size = ("cuda", SIZE_ON_GPU) if gpu else ("cpu", SIZE)
     left, right = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
     found = torch.empty_like(left)
     turns.begin(version=f"torch {torch.__version__}", flops=2 * size**3, device=torch.cuda.get_device_name() if gpu else device)
