@@ -6,16 +6,17 @@ import logging
 import time
 import uuid
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any
 
 from bentos.changeover import Changeover, Ranker
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
-from bentos.problems import busy
 from bentos.ranking import Ranking
-from bentos.requests import SlateRequest
+from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
+from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
 from footfall.errors import StoreError
 from footfall.recommender import History, Slate
 from footfall.store.events import Appended, UserHistory
@@ -28,7 +29,20 @@ POPULARITY = "popularity_28d"
 HISTORY_UNAVAILABLE = "history_unavailable"
 NO_CONSENT = "no_consent"
 MODEL_FAILED = "model_failed"
+DEGRADED = (NO_HISTORY, HISTORY_UNAVAILABLE, NO_CONSENT, MODEL_FAILED, SCORES_NOT_FINITE)
+"""Why a slate may not be what was asked for."""
 _NONE = UserHistory([], [], [])
+
+
+@dataclass(frozen=True)
+class SlateRequest:
+    """What is asked for; `user_id` is a pseudonym already, moments are microseconds."""
+
+    user_id: str | None
+    at_us: int
+    k: int = 10
+    events: list[dict[str, Any]] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=list)
 
 
 class Answering:

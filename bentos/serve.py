@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bentos.door import is_loopback
 from bentos.registry import bentoml_home
+from bentos.web.door import is_loopback
 from footfall.errors import FootfallError, ReleaseError, SettingsError
 from footfall.settings import TELEMETRY_OFF, Settings, load_settings
 from footfall.store import open_store, releases

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import bentoml
 
-from bentos.app import THREADS, Parts, make_app
-from bentos.door import Door
+from bentos.parts import Parts
+from bentos.web.app import make_app
+from bentos.web.door import Door
 from footfall.settings import load_settings
 
 NAME = "footfall"
+THREADS = 16
+"""Slates are made in threads: they read the store side by side, and are ranked together (`ranking`)."""
 
 app = make_app()
 

@@ -26,11 +26,12 @@ from starlette.types import ASGIApp
 
 import monitoring
 from bentos.answering import Answering
-from bentos.app import Parts, make_app
 from bentos.changeover import Changeover
-from bentos.door import Door
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
+from bentos.parts import Parts
+from bentos.web.app import make_app
+from bentos.web.door import Door
 from bentos.writer import Writer
 from expectations.__main__ import validate
 from flows import ingest as ingest_module

@@ -13,11 +13,12 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from bentos.answering import Answering
-from bentos.app import Parts, make_app
 from bentos.changeover import Changeover
-from bentos.door import Door
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
+from bentos.parts import Parts
+from bentos.web.app import make_app
+from bentos.web.door import Door
 from bentos.writer import Writer
 from footfall.pseudonyms import DEMO_KEY, pseudonym
 from footfall.recommender import Recommender

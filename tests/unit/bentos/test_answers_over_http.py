@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from bentos.openapi import document
+from bentos.web.openapi import document
 from footfall.contracts import USERS, C
 from footfall.errors import StoreError
 from footfall.pseudonyms import pseudonym
@@ -219,7 +219,7 @@ def test_a_request_takes_a_thousand_events_and_no_more(service: Service) -> None
     rows = [bought("c", event_id=f"e{number}") for number in range(1001)]
     assert post_events(service, *rows[:1000]).json == {"accepted": 1000, "duplicates": 0, "rejected": []}
     refused = post_events(service, *rows)
-    assert (refused.status, refused.json["expected"]) == (400, "events, a list of 1 to 1000")
+    assert (refused.status, refused.json["expected"]) == (400, "a list of 1 to 1000")
     assert events.count(service.engine) == 1000
 
 

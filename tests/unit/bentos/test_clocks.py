@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 
 from bentos import answering
-from bentos.requests import read_events_request, read_slate_request
 from expectations.gate import judge
 from footfall.contracts import C
 from footfall.frames.engine import frame, run
@@ -26,6 +25,7 @@ from footfall.store.together import write_together
 from tests.trials import Trial
 from tests.unit.bentos.asgi import ask
 from tests.unit.bentos.conftest import KEY, Service
+from tests.unit.bentos.reading import read_events_request, read_slate_request
 from tests.unit.bentos.test_answers_over_http import bought
 
 START = datetime(2020, 5, 1, tzinfo=UTC)
@@ -92,10 +92,10 @@ def test_a_clock_more_than_two_days_ahead_is_not_heard_at_all() -> None:
 
 
 def test_our_own_clock_may_jump_back_and_nothing_it_has_stored_is_shown_early(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bentos.app._now_us", lambda: us(START + HOUR))
+    monkeypatch.setattr("bentos.web.app.now_us", lambda: us(START + HOUR))
     assert ask(service.app, "POST", "/v1/events", {"events": [bought("c", occurred_at=START.isoformat())]}).json["accepted"] == 1
     for now, degraded in ((START + HOUR, None), (START - HOUR, "no_history"), (START, "no_history"), (START + HOUR, None)):
-        monkeypatch.setattr("bentos.app._now_us", lambda now=now: us(now))
+        monkeypatch.setattr("bentos.web.app.now_us", lambda now=now: us(now))
         assert ask(service.app, "POST", "/v1/recommend", {"user_id": "ann"}).json["degraded"] == degraded
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bentos import door
-from bentos.door import Door, is_loopback
+from bentos.web import door
+from bentos.web.door import Door, is_loopback
 from tests.unit.bentos.asgi import ask, ask_in_loop
 from tests.unit.bentos.conftest import Service
 

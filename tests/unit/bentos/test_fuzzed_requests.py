@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bentos.requests import EVENT_FIELDS
+from bentos.routes.events import EVENT_FIELDS
 from tests.unit.bentos.asgi import ask
 from tests.unit.bentos.conftest import Service
 from tests.unit.bentos.test_answers_over_http import bought

@@ -82,7 +82,7 @@ def test_a_service_that_starts_without_its_database_takes_events_once_it_is_ther
 def test_a_database_that_hangs_answers_503_in_time_and_a_repeat_is_stored_once(
     service: Service, wire: Wire, server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bentos.app.ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("bentos.web.endpoints.ANSWER_TIMEOUT_S", 0.3)
     assert post_events(service, bought("a", event_id="1")).status == 200
     wire.hold()
     assert all(is_busy(post_events(service, bought("a", event_id=name))) for name in "23")

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from bentos.door import PATHS
-from bentos.openapi import document
-from bentos.problems import Problem
-from bentos.requests import EVENT_FIELDS, read_events_request, read_slate_request
+from bentos.routes.events import EVENT_FIELDS
+from bentos.web.door import PATHS
+from bentos.web.openapi import document
+from bentos.web.problems import Problem
 from tests.unit.bentos.asgi import ask
 from tests.unit.bentos.conftest import Service
+from tests.unit.bentos.reading import read_events_request, read_slate_request
 from tests.unit.bentos.test_answers_over_http import BAD_SLATE_REQUESTS, bought
 
 # what JSON Schema does not say, or says by a format that is only a hint: moments, white space, NUL and surrogates

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 from aiohttp import web
 
-from bentos.requests import read_events_request
 from expectations.gate import judge
 from footfall.contracts import EVENTS, C
 from footfall.params import Ingest
@@ -18,6 +17,7 @@ from footfall.pseudonyms import pseudonym
 from footfall.store.rows import to_table
 from footfall_cli.load import raw_trips
 from footfall_cli.traffic import Traffic, as_json, replay, steady, trips_of
+from tests.unit.bentos.reading import read_events_request
 
 NOON = datetime(2017, 11, 1, 12, tzinfo=UTC)
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.requests import read_events_request
 from expectations.gate import judge
 from expectations.history import Past
 from footfall.contracts import CAMPAIGNS, CATALOGUE, EVENT_TYPES, EVENTS, RELATIONS, USERS, C
@@ -21,6 +20,7 @@ from footfall.sources import open_source
 from footfall.sources.landing import content_digest
 from footfall.sources.simulator import Scenario, Simulator, read_scenario
 from footfall_cli.load import raw_trips
+from tests.unit.bentos.reading import read_events_request
 from tests.unit.footfall.sources.simulated import BEGIN, END, between, events, of, shop
 
 TINY = read_scenario("simulator:users=40,items=150,end=2021-03-15")

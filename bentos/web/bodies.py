@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from bentos.problems import Problem
+from bentos.web.problems import Problem
 
 MAX_BODY_BYTES = 1 << 20
 BODY_TIMEOUT_S = 10.0

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hmac
 import ipaddress
 
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bentos.problems import Problem, busy
+from bentos.routes.table import ENDPOINTS
+from bentos.web.problems import Problem, busy
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 """Open without a key: they say nothing but yes or no."""
 
-PATHS = PROBES | {"/metrics", "/v1/recommend", "/v1/events", "/v1/release", "/v1/openapi.json"}
+PATHS = PROBES | {"/metrics"} | {endpoint.path for endpoint in ENDPOINTS if not endpoint.parameters}
+_WITH_PARAMETERS = [compile_path(endpoint.path)[0] for endpoint in ENDPOINTS if endpoint.parameters]
 
 MAX_IN_FLIGHT = 128
 """Requests inside at once; more are refused at once, because an answer that comes too late helps nobody."""
@@ -67,7 +70,7 @@ class Door:
                 expected="Bearer KEY",
                 headers={"www-authenticate": "Bearer"},
             )
-        if path not in PATHS:
+        if path not in PATHS and not any(one.match(path) for one in _WITH_PARAMETERS):
             return Problem(
                 404, "not_found", "there is no such page", where="path", expected=", ".join(sorted(PATHS)), next_step="see /v1/openapi.json"
             )
