@@ -61,7 +61,7 @@ class Footfall:
         self._changeover = Changeover(
             self._store,
             measures,
-            partial(Recommender.open, threads=1),
+            partial(Recommender.open, streaming=True),
             partial(bundle_path, home=settings.paths.bentoml_home),
             built_with(Path(__file__)),
         )

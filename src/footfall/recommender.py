@@ -111,23 +111,22 @@ class Recommender:
         self._popularity_part = share_of_best(bundle.popularity[None, :])
 
     @classmethod
-    def open(cls, folder: Path, *, threads: int | None = 1) -> Recommender:
+    def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False) -> Recommender:
         """Verify the bundle in `folder` and make it ready.
 
         Args:
             folder: the bundle.
             threads: of the scorer; None leaves them as they are. More than one makes small matrices slower, ten times so on busy cores.
+            streaming: score in numpy, a user at a time, going on where the same user's last request ended: for a service, which then needs no torch.
 
         Raises:
             BundleError: the bundle is damaged, or its weights do not fit its configuration or vocabulary.
         """
-        from footfall.model.scorer import Scorer as ModelScorer
-
         bundle = open_bundle(folder)
         items, again = len(bundle.vocabulary), "make it again with 'dvc repro bundle'"
         probe = Sequences(np.ones(1, np.int32), np.zeros(1, np.int8), np.zeros(1, np.int64), np.array([0, 1], np.int64))
         try:
-            scorer = ModelScorer(bundle.config, bundle.weights, threads)
+            scorer = _scorer(bundle, threads, streaming=streaming)
             width = scorer.scores(probe).shape[1]
         except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
             found = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -294,3 +293,13 @@ class Recommender:
             else:
                 reasons.append(_REASONS[largest] if shares[largest] > 0 else POPULAR)
         return reasons
+
+
+def _scorer(bundle: Bundle, threads: int | None, *, streaming: bool) -> Scorer:
+    if streaming:
+        from footfall.core.streaming_scorer import StreamingScorer
+
+        return StreamingScorer(bundle.config, bundle.weights)
+    from footfall.model.scorer import Scorer as ModelScorer
+
+    return ModelScorer(bundle.config, bundle.weights, threads)

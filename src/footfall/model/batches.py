@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from footfall.core.sequence_model import DISTANCE_BUCKETS
 from footfall.core.sequences import Int64, Sequences
-from footfall.model.packs import DISTANCE_BUCKETS, Pack, Stack
+from footfall.model.packs import Pack, Stack
 from footfall.model.prepared import Prepared, Runs, gap_bucket, prepare
 
 BIN = 64

@@ -16,20 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from footfall.core.sequence_model import DISTANCE_BUCKETS, GAP_BUCKETS
 from footfall.model.heads import Heads
-from footfall.model.packs import DISTANCE_BUCKETS, GAP_BUCKETS, Pack, Stack
+from footfall.model.packs import Pack, Stack
 from footfall.model.signals import Signals
 
 REPEAT = ("repeat_", "distance.", "gap.")
 """How the names of the repeat head's weights and of the tables over time begin."""
-HEADS = "heads."
-"""How the names of the weights of the heads on the states begin."""
 
 _PIECE = 1 << 20
 """Look-ups whose slopes are added at a time."""
-
-MODEL_TYPE = "footfall-sequence"
-"""What config.json calls this network."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-DISTANCE_BUCKETS = 64
-GAP_BUCKETS = 64
-
 
 @dataclass(frozen=True)
 class Stack:

@@ -13,17 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from footfall.core.sequence_model import GAP_BOUNDS_US
 from footfall.core.sequences import Int32, Int64, Sequences
-from footfall.model.packs import GAP_BUCKETS
 
-HOUR_US = 3_600_000_000
-_GAP_STEPS = 4  # time-gap buckets per doubling: a week is told from ten days; 64 buckets reach 6 years
-_BOUNDS = torch.from_numpy(np.floor((2.0 ** (np.arange(GAP_BUCKETS - 1) / _GAP_STEPS) - 1.0) * HOUR_US).astype(np.int64))
-"""The longest gap of each bucket but the last, microseconds: whole numbers, so that every device finds the same bucket."""
+_BOUNDS = torch.from_numpy(GAP_BOUNDS_US)
 
 
 def gap_bucket(gap_us: Tensor) -> Tensor:
-    """Time-gap bucket: 0 for none, then `_GAP_STEPS` a doubling of (1 + hours)."""
+    """Time-gap bucket: 0 for none, then four a doubling of (1 + hours)."""
     return torch.bucketize(gap_us, _BOUNDS.to(gap_us.device))
 
 

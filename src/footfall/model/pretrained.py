@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from footfall.contracts import EVENT_TYPES
-from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
-from footfall.model.packs import GAP_BUCKETS
+from footfall.core.sequence_model import GAP_BUCKETS, MODEL_TYPE
+from footfall.model.network import SequenceNetwork, Shape
 from footfall.params import Model
 
 _DEFAULT = Shape()

@@ -14,18 +14,17 @@ from torch import nn
 from footfall.core.metrics import UNRANKED
 from footfall.core.outlook import SPANS, Outlook
 from footfall.core.rhythm import Moments
+from footfall.core.sequence_model import HEADS, check_weights
 from footfall.core.sequences import Int32, Int64, Sequences
 from footfall.core.signals import unknown_signals
 from footfall.model.batches import Layout, group, pack_users
-from footfall.model.network import HEADS, MODEL_TYPE, SequenceNetwork, Shape
+from footfall.model.network import SequenceNetwork, Shape
 from footfall.model.packs import Pack
 from footfall.model.prepared import prepare
 
 Float32 = npt.NDArray[np.float32]
 
 _EVENTS_A_BATCH = 16_384
-_LATER = ("queries", "durations")
-"""What models made before there were signals do not say."""
 _SHAPE = tuple(field.name for field in fields(Shape))
 
 
@@ -42,23 +41,15 @@ class Scorer:
     """
 
     def __init__(self, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]], threads: int | None = None) -> None:
-        if config.get("model_type") != MODEL_TYPE:
-            raise ValueError(f"model_type is {config.get('model_type')!r}, not {MODEL_TYPE!r}")
-        config = dict.fromkeys(_LATER, 0) | dict(config)
-        if absent := [name for name in _SHAPE if name not in config]:
-            raise ValueError(f"configuration lacks {', '.join(absent)}")
+        check_weights(config, weights)
         if threads is not None:
             torch.set_num_threads(threads)
-        self.shape = Shape(**{name: config[name] for name in _SHAPE})
+        self.shape = Shape(**{name: config[name] for name in _SHAPE if name in config})
         # Drawing weights only to replace them takes milliseconds; on the "meta" device it would import torch._dynamo, for seconds.
         with torch.random.fork_rng(devices=[]):
             model = SequenceNetwork(self.shape)
         if not any(name.startswith(HEADS) for name in weights):  # a model from before there were heads: it has none that were taught
             weights = dict(weights) | {name: tensor.numpy() for name, tensor in model.state_dict().items() if name.startswith(HEADS)}
-        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        found = {name: tuple(array.shape) for name, array in weights.items()}
-        if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
-            raise ValueError(f"weight {wrong[0]} has shape {found.get(wrong[0])}, expected {expected.get(wrong[0])}")
         model.load_state_dict({name: torch.tensor(array, dtype=torch.float32) for name, array in weights.items()}, assign=True)
         self._model = model.eval()
 

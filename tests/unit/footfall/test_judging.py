@@ -192,7 +192,8 @@ def test_an_untrained_transformer_is_refused(
 ) -> None:
     import torch
 
-    from footfall.model.network import MODEL_TYPE, SequenceNetwork, Shape
+    from footfall.core.sequence_model import MODEL_TYPE
+    from footfall.model.network import SequenceNetwork, Shape
 
     monkeypatch.undo()  # the real scorer
     torch.manual_seed(0)

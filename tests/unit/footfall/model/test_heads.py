@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from footfall.core.sequence_model import HEADS
 from footfall.core.sequences import Sequences
 from footfall.model.head_training import make_lessons, teach_heads
 from footfall.model.heads import Heads
-from footfall.model.network import HEADS
 from footfall.model.pretrained import SequenceModel
 from footfall.model.scorer import Scorer
 from footfall.params import Heads as Params

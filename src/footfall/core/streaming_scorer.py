@@ -1,0 +1,110 @@
+"""A scorer on `core.streaming`: for the few users of a request, who mostly were here a moment ago.
+
+What was read of a history is remembered by its content, so a longer history of the same user goes on where the shorter one ended. Nobody's id is
+looked at, and what is remembered is used only where every event is the same: an event that was withdrawn or came late makes it read anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from footfall.core.outlook import SPANS, Outlook
+from footfall.core.rhythm import Moments
+from footfall.core.sequence_model import HEADS
+from footfall.core.sequences import Int64, Sequences
+from footfall.core.streaming import Reading, StreamingModel, one_of
+from footfall.core.streaming_block import Float32, silu
+
+_REMEMBERED_BYTES = 64 << 20
+_FAR = 5.0
+"""Standard deviations beyond which a figure of the rhythm says no more."""
+
+
+class StreamingScorer:
+    """Scores histories by what it has read of them before; safe to share between threads.
+
+    Args:
+        config: what config.json holds.
+        weights: parameter name -> array, as in model.safetensors.
+        remembered_bytes: of readings; the least lately used go first.
+
+    Raises:
+        ValueError: the weights do not fit the configuration.
+    """
+
+    def __init__(self, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]], remembered_bytes: int = _REMEMBERED_BYTES) -> None:
+        self._model = StreamingModel(config, weights)
+        self._heads = {name.removeprefix(HEADS): array for name, array in weights.items() if name.startswith(HEADS)}
+        self._event_types = int(config["event_types"])
+        self._readings: OrderedDict[bytes, Reading] = OrderedDict()
+        self._room = remembered_bytes
+        self._turn = threading.Lock()
+
+    def scores(self, sequences: Sequences) -> Float32:
+        """(U, V) logits of what each user buys next; column j is item_index j + 1. An empty history scores zero everywhere."""
+        return np.stack([self._model.scores(self._read(one_of(sequences, user))) for user in range(len(sequences))])
+
+    def outlook(self, sequences: Sequences, at: int | Int64) -> Outlook | None:
+        """Which event type each user's next event has, and when the next purchase comes; see `model.scorer.Scorer.outlook`."""
+        if not self._heads or not self._heads["scale"].any():
+            return None
+        history = sequences.before(at)
+        known = np.flatnonzero(history.lengths)
+        types, hazard = np.full((len(history), self._event_types), np.nan), np.full((len(history), SPANS), np.nan)
+        if len(known):
+            moments = np.broadcast_to(np.asarray(at, np.int64), len(history))[known]
+            figures = Moments(history).figures(known, moments, self._model.max_events).astype(np.float32)
+            states = np.stack([state for user in known.tolist() if (state := self._read(one_of(history, user)).newest) is not None])
+            answers = self._answers(states, figures).astype(np.float64)
+            logits = np.exp(answers[:, : self._event_types] - answers[:, : self._event_types].max(axis=1, keepdims=True))
+            types[known], hazard[known] = logits / logits.sum(axis=1, keepdims=True), np.exp(answers[:, self._event_types :])
+        return Outlook(types, hazard)
+
+    def _answers(self, states: Float32, figures: Float32) -> Float32:
+        """As `model.heads.Heads`: a linear layer and one hidden layer on state and rhythm."""
+        heads = self._heads
+        told = np.concatenate([states, np.clip((figures - heads["mean"]) * heads["scale"], -_FAR, _FAR)], axis=1)
+        hidden = silu(told @ heads["inner"].T + heads["inner_bias"])
+        answers: Float32 = told @ heads["direct"].T + heads["bias"] + hidden @ heads["outer"].T
+        return answers
+
+    def _read(self, history: Sequences) -> Reading:
+        """The newest events of one user, from what is remembered on."""
+        newest = history.last(self._model.max_events)
+        if len(newest.item_index) < 2:
+            return self._model.read(newest)
+        key = b"".join(column[:1].tobytes() for column in (newest.occurred_at, newest.item_index, newest.event_type))
+        with self._turn:
+            before = self._readings.get(key)
+        known = 0 if before is None else len(before.row)
+        if before is not None and known <= len(newest.item_index) and _begins_with(newest, before.events):
+            found = before if known == len(newest.item_index) else self._model.read(one_of(newest, 0, known), before)
+        else:
+            found = self._model.read(newest)
+        self._remember(key, found)
+        return found
+
+    def _remember(self, key: bytes, found: Reading) -> None:
+        with self._turn:
+            before = self._readings.pop(key, None)
+            self._room += 0 if before is None else before.bytes
+            self._readings[key] = found
+            self._room -= found.bytes
+            while self._room < 0:
+                self._room += self._readings.popitem(last=False)[1].bytes
+
+
+def _begins_with(history: Sequences, start: Sequences) -> bool:
+    """Whether the first events of one user are these."""
+    columns = zip(_columns(history), _columns(start), strict=True)
+    return all(long is short if long is None or short is None else np.array_equal(long[: len(short)], short) for long, short in columns)
+
+
+def _columns(events: Sequences) -> tuple[npt.NDArray[Any] | None, ...]:
+    return events.occurred_at, events.item_index, events.event_type, events.query_index, events.duration
