@@ -72,7 +72,7 @@ def normed(x: Float32) -> Float32:
 
 def _sigmoid(x: Float32) -> Float32:
     with np.errstate(over="ignore"):  # exp of a large number is inf, and one over it 0, as it should be
-        return np.reciprocal(1 + np.exp(-x), dtype=np.float32)
+        return np.asarray(1 / (1 + np.exp(-x)), np.float32)
 
 
 def silu(x: Float32) -> Float32:
