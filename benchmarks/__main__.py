@@ -22,6 +22,7 @@ RACES: dict[str, str] = {
     "data": "10 million clicks to sessions, split and arrays, against pandas, polars, DuckDB and replay-rec; cost and memory up to 50 million",
     "signals": "what searches and view durations in the sequence bring, on the simulated shop",
     "simulator": "events a second of the simulated shop",
+    "serve": "the HTTP service against a bare FastAPI endpoint with eager torch: latency, highest rate, start, memory",
     "store": "a user's last 200 events, and events in a second, at 10 million stored",
 }
 """Name of a race -> what it measures. The race is `benchmarks.<name>` with `run(root, full) -> Path`."""

@@ -129,6 +129,8 @@ class Answering:
         return Slate(popular.items, popular.policy, MODEL_FAILED)
 
     def _log(self, request: SlateRequest, request_id: str, release_id: str, slate: Slate) -> None:
+        if request.user_id is None:  # of who is nobody in particular nothing is kept
+            return
         policy = slate.policy if slate.degraded is None else POPULARITY
         self._writer.log_exposures(
             [

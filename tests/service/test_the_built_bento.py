@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from benchmarks.random_bundle import write_random_bundle
 from bentos import registry
 from bentos.build import build
 from footfall.pseudonyms import DEMO_KEY, write_key
 from footfall.settings import TELEMETRY_OFF
 from footfall.store import events, exposures, open_store, releases
-from tests.service.real_bundle import write_random_bundle
 
 AT = "2017-10-29T00:00:00Z"
 NOON = datetime(2017, 10, 28, 12, tzinfo=UTC)
