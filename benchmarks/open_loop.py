@@ -1,0 +1,122 @@
+"""An open loop: requests leave at constant intervals whether or not earlier ones have been answered, as users do.
+
+    python -m benchmarks.open_loop PORT RATE SECONDS CONNECTIONS < BODIES      a JSON list of bodies; prints one JSON line
+
+A request's time counts from the moment at which it should have left, so that a server that makes others wait is charged for it
+(no coordinated omission: Tene, "How NOT to Measure Latency").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter, deque
+from typing import Any
+
+PATH = "/v1/recommend"
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time."""
+
+    def __init__(self, loop: OpenLoop) -> None:
+        self._loop, self._left, self._due, self._held = loop, -1, 0.0, b""
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self._loop.free(self)
+
+    def send(self, request: bytes, due: float) -> None:
+        self._due = due
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        if self._left < 0:
+            self._held += data
+            end = self._held.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head = self._held[:end].lower()
+            self._status = int(head[9:12])
+            self._left = int(head.split(b"content-length:")[1].split(b"\r\n")[0]) - (len(self._held) - end - 4)
+            self._held = b""
+        else:
+            self._left -= len(data)
+        if self._left == 0:
+            self._left = -1
+            self._loop.answered(self._status, self._due)
+            self._loop.free(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        if self._due and self in self._loop.busy:
+            self._loop.answered(0, self._due)
+
+
+class OpenLoop:
+    """What has left, what waits, and what came back."""
+
+    def __init__(self, requests: list[bytes]) -> None:
+        """Nothing has left yet."""
+        self._requests, self._next = requests, 0
+        self._free: deque[_Connection] = deque()
+        self._waiting: deque[float] = deque()
+        self.busy: set[_Connection] = set()
+        self.seconds: list[float] = []
+        self.statuses: Counter[int] = Counter()
+
+    def due(self, moment: float) -> None:
+        """A request should leave now."""
+        self._waiting.append(moment)
+        self._send()
+
+    def free(self, connection: _Connection) -> None:
+        """A connection may be used."""
+        self.busy.discard(connection)
+        self._free.append(connection)
+        self._send()
+
+    def answered(self, status: int, due: float) -> None:
+        """A request has been answered, or with status 0 has not."""
+        self.statuses[status] += 1
+        self.seconds.append(time.perf_counter() - due)
+
+    def _send(self) -> None:
+        while self._waiting and self._free:
+            connection = self._free.popleft()
+            self.busy.add(connection)
+            connection.send(self._requests[self._next % len(self._requests)], self._waiting.popleft())
+            self._next += 1
+
+
+async def drive(port: int, rate: float, seconds: float, connections: int, bodies: list[dict[str, Any]]) -> dict[str, Any]:
+    """Latencies of `rate` requests a second for so many seconds; those of the first fifth are left out."""
+    texts = [json.dumps(body).encode() for body in bodies]
+    head = f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: "
+    loop = OpenLoop([head.encode() + str(len(text)).encode() + b"\r\n\r\n" + text for text in texts])
+    running = asyncio.get_running_loop()
+    transports = [(await running.create_connection(lambda: _Connection(loop), "127.0.0.1", port))[0] for _ in range(connections)]
+    began, sent, number = time.perf_counter(), 0, round(rate * seconds)
+    while sent < number:
+        now = time.perf_counter()
+        while sent < number and began + sent / rate <= now:
+            loop.due(began + sent / rate)
+            sent += 1
+        await asyncio.sleep(max(began + sent / rate - time.perf_counter(), 0))
+    deadline = time.perf_counter() + 5.0
+    while len(loop.seconds) < number and time.perf_counter() < deadline:
+        await asyncio.sleep(0.01)
+    for transport in transports:
+        transport.abort()
+    taken = sorted(loop.seconds[number // 5 :])
+    unanswered = number - len(loop.seconds)
+    quantiles = {name: taken[min(int(share * len(taken)), len(taken) - 1)] * 1_000 for name, share in (("p50", 0.5), ("p99", 0.99))} if taken else {}
+    return {"rate": rate, "sent": number, "unanswered": unanswered, "statuses": dict(loop.statuses), **quantiles}
+
+
+if __name__ == "__main__":
+    port, rate, seconds, connections = (float(argument) for argument in sys.argv[1:5])
+    found = asyncio.run(drive(int(port), rate, seconds, int(connections), json.load(sys.stdin)))
+    sys.stdout.write(json.dumps(found) + "\n")
