@@ -92,6 +92,8 @@ class EventsRequest:
 
 def masked(found: dict[str, Any]) -> dict[str, Any]:
     """The fields of an event without direct identifiers: so texts are stored, and so they are looked up."""
+    if found.keys().isdisjoint(_MASKED):
+        return found
     return found | {name: change(found[name]) for name, change in _MASKED.items() if name in found}
 
 

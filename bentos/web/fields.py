@@ -79,32 +79,28 @@ class Record:
         """
         if not isinstance(value, dict):
             raise UnfitError("an object", describe(value))
-        for name in value:
-            if name not in self.fields:
-                raise UnfitError(
-                    f"only {', '.join(self.fields)}", "an unknown field", name if len(name) <= 40 and name.isidentifier() else "(unknown)"
-                )
         found: dict[str, Any] = {}
-        for name, field in self.fields.items():
-            given = value.get(name)
+        fields = self.fields
+        for name, given in value.items():
+            field = fields.get(name)
+            if field is None:
+                known = len(name) <= 40 and name.isidentifier()
+                raise UnfitError(f"only {', '.join(fields)}", "an unknown field", name if known else "(unknown)")
             if given is None:
-                if name in self.required:
-                    raise UnfitError("a value", "nothing", name)
                 continue
-            found[name] = _inside(name, field, given)
+            try:
+                found[name] = field.read(given)
+            except UnfitError as unfit:
+                separator = "" if unfit.field.startswith("[") else "."
+                raise UnfitError(unfit.expected, unfit.found, f"{name}{separator}{unfit.field}" if unfit.field else name) from unfit
+        for name in self.required:
+            if name not in found:
+                raise UnfitError("a value", "nothing", name)
         return found
 
     def field(self) -> Field:
         """It as a value inside another."""
         return Field(self.schema(), self.read)
-
-
-def _inside(name: str, field: Field, given: object) -> Any:
-    try:
-        return field.read(given)
-    except UnfitError as unfit:
-        separator = "" if unfit.field.startswith("[") else "."
-        raise UnfitError(unfit.expected, unfit.found, f"{name}{separator}{unfit.field}" if unfit.field else name) from unfit
 
 
 def text(longest: int, *, shortest: int = 1) -> Field:
@@ -127,13 +123,15 @@ def text(longest: int, *, shortest: int = 1) -> Field:
 
 def identifier(longest: int) -> Field:
     """Text that is an id: no white space at its ends, which one database keeps and another forgets."""
+    inner = text(longest)
 
-    def trimmed(value: str) -> str:
-        if value != value.strip():
+    def read(value: object) -> str:
+        found: str = inner.read(value)
+        if found[0].isspace() or found[-1].isspace():
             raise UnfitError("an id without white space at its ends", "white space at an end")
-        return value
+        return found
 
-    return text(longest).then(trimmed)
+    return Field(inner.schema, read)
 
 
 def one_of(words: tuple[str, ...]) -> Field:

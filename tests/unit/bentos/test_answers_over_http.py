@@ -103,8 +103,15 @@ def test_identifiers_in_what_people_write_are_masked_before_the_store_sees_them(
     }
 
 
-def test_every_slate_is_an_exposure(service: Service) -> None:
-    answers = [recommend(service, user_id="ann", k=3).json, recommend(service, k=2).json]
+def test_what_nobody_in_particular_is_shown_is_not_kept(service: Service) -> None:
+    recommend(service, k=2)
+    recommend(service, events=[{"event_type": "view", "item_id": "a"}])
+    service.written()
+    assert exposures.count_slates(service.engine) == 0
+
+
+def test_every_slate_of_a_user_is_an_exposure(service: Service) -> None:
+    answers = [recommend(service, user_id="ann", k=3).json, recommend(service, user_id="bob", k=2).json]
     service.written()
     shown = exposures.window(service.engine, NOON, NOON + timedelta(seconds=1))
     for answer in answers:
