@@ -153,7 +153,7 @@ def test_ids_made_in_one_tick_of_the_clock_are_all_different(service: Service, m
         made.update(row[0] for row in read({"events": rows}, now_us=us(START)).rows)
     # and slates, all asked for at one moment
     written, ranker = NothingWritten(), service.changeover.ranker
-    asked = read_slate_request({"k": 1}, now_us=us(START), pseudonymise=str, replay_clock=False)
+    asked = read_slate_request({"k": 1, "user_id": "ann"}, now_us=us(START), pseudonymise=str, replay_clock=False)
     slate = ranker.recommend(ranker.encode([answering.History([], [], [])]), us(START), 1, None, "fused")[0]  # type: ignore[union-attr]
     one: Any = answering.Answering(service.store, written, SimpleNamespace(ranker=ranker), service.measures)  # type: ignore[arg-type]
     one._ranking = SimpleNamespace(rank=lambda *_: slate)
