@@ -113,17 +113,16 @@ def explore(items: Int32 | Int64, scores: Float64, k: int, exploration: Explorat
         ValueError: k below 1, a candidate that comes twice, scores or `held` that do not fit, a score that is not finite.
     """
     law = _law(items, scores, k, exploration, held)
-    order = np.arange(len(law.items))
-    luck = random.random((law.opened, 2)) if law.opened else np.empty((0, 2))
-    others = law.places[np.minimum(np.searchsorted(law.cumulative, luck[:, 1], side="right"), law.last)] if law.opened else law.places
-    for number in np.flatnonzero(luck[:, 0] < exploration.rate):
-        place, other = law.places[number], others[number]
-        order[place], order[other] = order[other], order[place]
-    shown = order[: law.k]
-    propensities = np.ones(law.k)
+    order, propensities = np.arange(len(law.items)), np.ones(law.k)
     if law.opened:
-        propensities[law.places[: law.opened]] = law.chances[np.arange(law.opened), law.column[shown[law.places[: law.opened]]]]
-    return Drawn(law.items[shown], propensities)
+        luck = random.random((law.opened, 2))
+        others = law.places[np.minimum(np.searchsorted(law.cumulative, luck[:, 1], side="right"), law.last)]
+        for number in np.flatnonzero(luck[:, 0] < exploration.rate):
+            place, other = law.places[number], others[number]
+            order[place], order[other] = order[other], order[place]
+        exploring = law.places[: law.opened]
+        propensities[exploring] = law.chances[np.arange(law.opened), law.column[order[exploring]]]
+    return Drawn(law.items[order[: law.k]], propensities)
 
 
 def placements(items: Int32 | Int64, scores: Float64, k: int, exploration: Exploration, held: Bools | None = None) -> Placements:
