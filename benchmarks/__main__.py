@@ -15,6 +15,7 @@ RACES: dict[str, str] = {
     "compression": "ndcg, bytes and latency of smaller models: item table in bytes, students, pruning; on a file of sequences or a generated one",
     "next-basket": "ndcg@10 where people buy the same again, against personal frequency, TIFU-kNN and LambdaMART",
     "eval": "full-rank evaluation of 22,363 users among 12,101 items, histories masked, against RecTools and RecBole",
+    "off-policy": "estimates of another policy's clicks from logged slates, against the simulator's truth and Open Bandit's second policy",
     "train": "seconds an epoch of training against RecTools' and RecBole's SASRec, at equal size and at their best",
     "memory": "memory of the loss at 100,000 items against torch's cross-entropy on full logits",
     "floor": "a training step over the least that its arithmetic can take on this machine",
