@@ -14,64 +14,21 @@ from typing import NamedTuple
 import numpy as np
 
 from footfall.bundle import Bundle, open_bundle
-from footfall.contracts import EVENT_TYPES
-from footfall.core.baselines import TIE_BREAK
-from footfall.core.fusion import HABITS, ITEM_TO_ITEM, MODEL, PERSONAL, fuse, share_of_best
+from footfall.core.histories import History, encode_histories
 from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
 from footfall.core.parts import PartReader, Parts, Scorer
+from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, Policies
 from footfall.core.sequences import Int64, Sequences
-from footfall.core.signals import duration_codes, encode_queries
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
 from footfall.errors import BundleError, ContractError
 
-FUSED = "fused"
-FUSED_WITHOUT_MODEL = "fused_without_model"
-BASELINES = ("popularity_28d", "personal_frequency_90d", "item_to_item")
-"""What a model must not be worse than."""
-POLICIES = ("model", "habits", FUSED, FUSED_WITHOUT_MODEL, *BASELINES)
-"""Every policy that can be asked for; the names say the usual parameters, the bundle holds the real ones."""
+__all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "History", "Line", "Ranking", "Recommender", "Slate"]
 
 MAX_K = 100
 _USERS_A_CHUNK = 256
-
-_NEEDS = {
-    "model": {MODEL},
-    "habits": {HABITS},
-    "popularity_28d": set[str](),
-    "personal_frequency_90d": {PERSONAL},
-    "item_to_item": {PERSONAL, ITEM_TO_ITEM},
-}
-_PARTS = {"habits": HABITS, "personal_frequency_90d": PERSONAL, "item_to_item": ITEM_TO_ITEM}
-_REASONS = {PERSONAL: "bought_before", HABITS: "bought_before", ITEM_TO_ITEM: "often_bought_together", MODEL: "taste"}
-POPULAR = "popular"
-_CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
-
-
-@dataclass(frozen=True)
-class History:
-    """One user's events, oldest first, as the store or a table gives them.
-
-    Attributes:
-        item_ids: (E,) item ids, None where an event has none.
-        event_types: (E,) names from `contracts.EVENT_TYPES`.
-        occurred_at_us: (E,) microseconds since the epoch.
-        queries: (E,) what was searched for, as it was typed, None where an event has none; or empty: not one has.
-        durations_s: (E,) seconds that a view lasted, likewise.
-    """
-
-    item_ids: Sequence[str | None]
-    event_types: Sequence[str]
-    occurred_at_us: Sequence[int] | Int64
-    queries: Sequence[str | None] = ()
-    durations_s: Sequence[float | None] = ()
-
-    def fits(self, events: int) -> bool:
-        """Whether every list is of so many events, or may be empty and is."""
-        told = [self.item_ids, self.event_types, self.occurred_at_us, *filter(len, (self.queries, self.durations_s))]
-        return all(len(one) == events for one in told)
 
 
 class Line(NamedTuple):
@@ -108,7 +65,7 @@ class Recommender:
         self._bundle = bundle
         fusion = bundle.fusion
         self._reader = PartReader(scorer, bundle.item_to_item, fusion.half_life_days, fusion.history_events, fusion.temperature, bundle.habits)
-        self._popularity_part = share_of_best(bundle.popularity[None, :])
+        self._policies = Policies.of(fusion.weights, bundle.popularity)
 
     @classmethod
     def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False) -> Recommender:
@@ -171,25 +128,8 @@ class Recommender:
         Raises:
             ContractError: an event type that EVENTS does not know, or lists of different lengths.
         """
-        lengths = [len(history.item_ids) for history in histories]
-        if any(not h.fits(n) for h, n in zip(histories, lengths, strict=True)):
-            raise ContractError("history lists differ in length", where="history", expected="one item, type and moment an event")
-        item_index = self.vocabulary.encode([item_id for history in histories for item_id in history.item_ids])
-        try:
-            codes = np.array([_CODES[name] for history in histories for name in history.event_types], dtype=np.int8)
-        except KeyError as error:
-            raise ContractError("unknown event type", where="history", expected=", ".join(EVENT_TYPES), found=error.args[0]) from error
-        moments = np.concatenate([np.asarray(history.occurred_at_us, dtype=np.int64) for history in histories] or [np.empty(0, np.int64)])
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        order = np.lexsort((moments, np.repeat(np.arange(len(histories)), lengths)))  # stable: events of one moment stay as they came
-        queries = durations = None
-        if self._bundle.queries is not None:
-            texts = [text for history, n in zip(histories, lengths, strict=True) for text in history.queries or [None] * n]
-            queries = encode_queries(self._bundle.queries, texts)[order]
-        if self._bundle.config.get("durations"):
-            seconds = [second for history, n in zip(histories, lengths, strict=True) for second in history.durations_s or [None] * n]
-            durations = duration_codes(seconds)[order]
-        return Sequences(item_index[order], codes[order], moments[order], offsets, queries, durations)
+        durations = bool(self._bundle.config.get("durations"))
+        return encode_histories(histories, self.vocabulary, self._bundle.queries, durations=durations)
 
     def parts(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
         """What the policies are made of, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
@@ -197,27 +137,11 @@ class Recommender:
 
     def combine(self, parts: Parts, policy: str) -> Float64:
         """(U, V) scores of one policy; a user who cannot be scored has the popularity row."""
-        rows = self._combine_known(parts.scores, policy, len(parts.degraded))
-        for user, degraded in enumerate(parts.degraded):
-            if degraded:
-                rows[user] = self._popularity_part[0]
-        return rows
-
-    def _combine_known(self, scores: dict[str, Float64], policy: str, users: int) -> Float64:
-        if policy == "popularity_28d":
-            return np.repeat(self._popularity_part, users, axis=0)
-        if policy == "model":
-            return scores[MODEL].copy()
-        if policy in self._bundle.fusion.weights:
-            return fuse(scores, self._bundle.fusion.weights[policy]) + TIE_BREAK * self._popularity_part
-        if policy in _PARTS:
-            return scores[_PARTS[policy]] + TIE_BREAK * self._popularity_part
-        raise ContractError("unknown policy", where="policy", expected=", ".join(POLICIES), found=policy)
+        return self._policies.combine(parts, policy)
 
     def needed(self, policy: str) -> set[str]:
         """Names of the parts that a policy reads."""
-        weights = self._bundle.fusion.weights.get(policy)
-        return _NEEDS.get(policy, set()) if weights is None else {name for name, weight in weights.items() if weight}
+        return self._policies.needed(policy)
 
     def scores(self, sequences: Sequences, at: int | Int64, policy: str = FUSED) -> Float64:
         """(U, V) scores of one policy; column j is item_index j + 1."""
@@ -275,24 +199,10 @@ class Recommender:
         return [self._slate(user, columns[np.isfinite(rows[user, columns])], rows, parts, policy) for user, columns in enumerate(best)]
 
     def _slate(self, user: int, columns: Int64, rows: Float64, parts: Parts, policy: str) -> Slate:
-        degraded = parts.degraded[user]
-        reasons = [POPULAR] * len(columns) if degraded or policy == "popularity_28d" else self._reasons(user, columns, parts, policy)
+        reasons = self._policies.reasons(user, columns, parts, policy)
         item_ids = self.vocabulary.decode((columns + 1).tolist())
         lines = [Line(n, i, float(rows[user, c]), r) for n, (i, c, r) in enumerate(zip(item_ids, columns, reasons, strict=True), 1)]
-        return Slate(lines, policy, degraded)
-
-    def _reasons(self, user: int, columns: Int64, parts: Parts, policy: str) -> list[str]:
-        """Why each item stands there: it was bought before, or else by the part that gives it most, or else because it is popular."""
-        weights = self._bundle.fusion.weights.get(policy, {})
-        reasons = []
-        for column in columns:
-            shares = {name: weights.get(name, 1.0) * float(scores[user, column]) for name, scores in parts.scores.items()}
-            largest = max(shares, key=lambda name: shares[name])
-            if shares.get(PERSONAL) or shares.get(HABITS):
-                reasons.append(_REASONS[PERSONAL])
-            else:
-                reasons.append(_REASONS[largest] if shares[largest] > 0 else POPULAR)
-        return reasons
+        return Slate(lines, policy, parts.degraded[user])
 
 
 def _scorer(bundle: Bundle, threads: int | None, *, streaming: bool) -> Scorer:
