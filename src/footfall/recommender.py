@@ -9,44 +9,33 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from footfall.bundle import Bundle, open_bundle
+from footfall.core.baselines import purchases
+from footfall.core.context import with_views
 from footfall.core.histories import History, encode_histories
+from footfall.core.item_facts import CatalogueFacts
 from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
 from footfall.core.parts import PartReader, Parts, Scorer
-from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, Policies
+from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, POPULARITY, Policies
+from footfall.core.quantised import ITEM_TABLE
+from footfall.core.related import Related
 from footfall.core.sequences import Int64, Sequences
+from footfall.core.slate_maker import SlateMaker
+from footfall.core.slates import Line, Slate, Wishes
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
 from footfall.errors import BundleError, ContractError
 
-__all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "History", "Line", "Ranking", "Recommender", "Slate"]
+__all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "POPULARITY"]
+__all__ += ["History", "Line", "Ranking", "Recommender", "Scored", "Slate", "Wishes"]
 
-MAX_K = 100
+_PLAIN = Wishes()
 _USERS_A_CHUNK = 256
-
-
-class Line(NamedTuple):
-    """One position of a slate; position 1 is the top."""
-
-    position: int
-    item_id: str
-    score: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class Slate:
-    """What one user is shown; `degraded` names why it is not what was asked for, or is None."""
-
-    items: list[Line]
-    policy: str
-    degraded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +44,14 @@ class Ranking:
 
     slates: dict[str, Int64]
     degraded: list[str | None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of the items that were asked for, in their order, None for one that the release does not know; `degraded` as in `Slate`."""
+
+    scores: list[float | None]
+    degraded: str | None
 
 
 class Recommender:
@@ -66,6 +63,9 @@ class Recommender:
         fusion = bundle.fusion
         self._reader = PartReader(scorer, bundle.item_to_item, fusion.half_life_days, fusion.history_events, fusion.temperature, bundle.habits)
         self._policies = Policies.of(fusion.weights, bundle.popularity)
+        table = bundle.weights.get(ITEM_TABLE)
+        related = Related.of(bundle.item_to_item, bundle.popularity, None if table is None else table[1:])
+        self._maker = SlateMaker(bundle.vocabulary, self._policies, related)
 
     @classmethod
     def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False) -> Recommender:
@@ -169,40 +169,73 @@ class Recommender:
                 rows.append(top_k(self.combine(parts, policy), k) + 1)
         return Ranking({policy: np.concatenate(rows) for policy, rows in found.items()}, degraded)
 
-    def recommend(
-        self, sequences: Sequences, at: int | Int64, k: int, exclude: Sequence[Collection[str]] | None = None, policy: str = FUSED
-    ) -> list[Slate]:
-        """One slate a user, at most `k` items long; shorter only when too few items are left.
+    def recommend(self, sequences: Sequences, at: int | Int64, wishes: Wishes | Sequence[Wishes] = _PLAIN, policy: str = FUSED) -> list[Slate]:
+        """One slate a user, as long as was wished or as many items as may be shown; empty, and `degraded` says so, where nothing may.
 
         Args:
             sequences: U histories, from `encode`.
             at: the moment of asking; later events are not read.
-            k: positions, 1 to 100.
-            exclude: U collections of item ids that must not be shown; unknown ids are ignored.
+            wishes: of each user, or the same of all.
             policy: one of POLICIES.
 
         Raises:
-            ContractError: k or policy is out of bounds, or `exclude` does not fit the users.
+            ContractError: the policy is unknown, or the wishes do not fit the users or the vocabulary.
         """
-        if not 1 <= k <= MAX_K:
-            raise ContractError("k is out of bounds", where="k", expected=f"1 to {MAX_K}", found=k, next_step="ask for fewer positions")
-        if exclude is not None and (len(exclude) != len(sequences) or any(isinstance(ids, str) for ids in exclude)):
-            raise ContractError(
-                "exclude does not fit the users", where="exclude", expected=f"{len(sequences)} collections of item ids", found=len(exclude)
-            )
-        parts = self.parts(sequences, at, self.needed(policy))
+        asked = self._maker.check(wishes, len(sequences))
+        page = self._maker.on_the_page(sequences, at, asked)
+        parts = self.parts(sequences if page is None else with_views(sequences, at, page), at, self.needed(policy))
         rows = self.combine(parts, policy)
-        for row, ids in zip(rows, exclude or (), strict=False):
-            unwanted = self.vocabulary.encode(list(ids))
-            row[unwanted[unwanted > 0] - 1] = -np.inf
-        best = top_k(rows, k)
-        return [self._slate(user, columns[np.isfinite(rows[user, columns])], rows, parts, policy) for user, columns in enumerate(best)]
+        bought = purchases(sequences.before(at)) if any(wish.unbought for wish in asked) else None
+        return [
+            self._maker.of_user(
+                rows[user],
+                wish,
+                parts.of(user),
+                policy,
+                page=None if page is None else page[user],
+                bought=None if bought is None else bought.items_of(user),
+            )
+            for user, wish in enumerate(asked)
+        ]
 
-    def _slate(self, user: int, columns: Int64, rows: Float64, parts: Parts, policy: str) -> Slate:
-        reasons = self._policies.reasons(user, columns, parts, policy)
-        item_ids = self.vocabulary.decode((columns + 1).tolist())
-        lines = [Line(n, i, float(rows[user, c]), r) for n, (i, c, r) in enumerate(zip(item_ids, columns, reasons, strict=True), 1)]
-        return Slate(lines, policy, parts.degraded[user])
+    def similar(self, item_id: str, wishes: Wishes = _PLAIN, facts: CatalogueFacts | None = None) -> Slate:
+        """What may be bought in the place of an item: of its category first, and bought with the same things. Belongs to no user.
+
+        Args:
+            item_id: the item; one that the release does not know gives the popular items, and `degraded` says so.
+            wishes: k, exclude, allowed, diversity and context of it count.
+            facts: what the shop says of its items; without them no category is preferred.
+        """
+        return self._maker.similar(item_id, wishes, facts)
+
+    def complementary(self, item_ids: str | Collection[str], wishes: Wishes = _PLAIN, facts: CatalogueFacts | None = None) -> Slate:
+        """What is bought with an item or with a basket, other categories first: a case after a phone. Belongs to no user.
+
+        Args:
+            item_ids: the item, or the basket; what the release does not know of it is left out, and where it knows nothing the popular
+                items are shown, and `degraded` says so.
+            wishes, facts: as in `similar`.
+        """
+        return self._maker.complementary([item_ids] if isinstance(item_ids, str) else list(item_ids), wishes, facts)
+
+    def score(self, sequences: Sequences, at: int | Int64, item_ids: Sequence[Sequence[str]], policy: str = FUSED) -> list[Scored]:
+        """The scores by which `recommend` would rank some items, without wishes.
+
+        Args:
+            sequences, at, policy: as in `recommend`.
+            item_ids: of each user.
+
+        Raises:
+            ContractError: the policy is unknown, or there are not as many lists of items as users.
+        """
+        if len(item_ids) != len(sequences):
+            raise ContractError("items do not fit the users", where="item_ids", expected=f"{len(sequences)} lists of item ids", found=len(item_ids))
+        parts = self.parts(sequences, at, self.needed(policy))
+        rows, scored = self.combine(parts, policy), []
+        for row, wanted, degraded in zip(rows, item_ids, parts.degraded, strict=True):
+            found = self.vocabulary.encode(list(wanted))
+            scored.append(Scored([float(row[index - 1]) if index else None for index in found], degraded))
+        return scored
 
 
 def _scorer(bundle: Bundle, threads: int | None, *, streaming: bool) -> Scorer:

@@ -22,6 +22,9 @@ POLICIES = ("model", "habits", FUSED, FUSED_WITHOUT_MODEL, *BASELINES)
 POPULAR = "popular"
 """Reason of an item that stands there only because many buy it."""
 
+TOGETHER = "often_bought_together"
+"""Reason of an item that is bought with what the user has, or looks at."""
+
 _NEEDS = {
     "model": {MODEL},
     "habits": {HABITS},
@@ -30,7 +33,7 @@ _NEEDS = {
     "item_to_item": {PERSONAL, ITEM_TO_ITEM},
 }
 _PARTS = {"habits": HABITS, "personal_frequency_90d": PERSONAL, "item_to_item": ITEM_TO_ITEM}
-_REASONS = {PERSONAL: "bought_before", HABITS: "bought_before", ITEM_TO_ITEM: "often_bought_together", MODEL: "taste"}
+_REASONS = {PERSONAL: "bought_before", HABITS: "bought_before", ITEM_TO_ITEM: TOGETHER, MODEL: "taste"}
 
 
 @dataclass(frozen=True)
