@@ -25,8 +25,9 @@ SHALLOW = 2
 """Levels of a category within which items stand in for each other rather than go together."""
 NOT_TOGETHER = 1e-8
 """Scores of `substitutes` and `companions` up to this say that popularity alone put the item there."""
+_TINY = np.float32(np.finfo(np.float32).tiny)
 Near = Callable[[int], Float32]
-"""Position of one candidate -> (N,) how near it is to each candidate, 1 for itself."""
+"""Position of one candidate -> (N,) how near it is to each candidate, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Related:
         item_to_item: who is bought with whom.
         pull: (V,) root of (1 + purchases). Cosine times this is, but for a factor of the first item's own, the chance that the second is
             bought where the first one is: rare pairs no longer stand above what nearly everybody takes along.
-        length: (V,) of each item's profile: itself with weight 1 and its PROFILE closest neighbours with their similarity.
+        length: (V,) of each item's profile, which is the similarities of its PROFILE closest neighbours.
         vectors: (V, D) the model's item vectors; None where there are none.
     """
 
@@ -51,7 +52,7 @@ class Related:
         """Take the parts of a bundle; `popularity` (V,) is counted in purchases."""
         closest = item_to_item.similarities[:, :PROFILE]
         squares = np.einsum("vn,vn->v", closest, closest)
-        return cls(item_to_item, np.sqrt(1.0 + popularity), np.sqrt(1.0 + squares), vectors)
+        return cls(item_to_item, np.sqrt(1.0 + popularity), np.sqrt(squares), vectors)
 
     def together(self, columns: Int32 | Int64) -> Float64:
         """(V,) how much each item is bought where these are, summed over them; 0 for what never was."""
@@ -76,20 +77,18 @@ class Related:
         return found
 
     def near(self, columns: Int32 | Int64) -> Near:
-        """Cosines of the profiles of these N items, one row at a time.
+        """Cosines of the profiles of these N items, one row at a time; an item without neighbours is near to none.
 
         The function that comes back keeps a row of V numbers: it belongs to one thread.
         """
-        lists = self.item_to_item.neighbours[columns, :PROFILE]
-        own = 1.0 / self.length[columns]
-        shares = self.item_to_item.similarities[columns, :PROFILE] * own[:, None]
-        profile = np.zeros(len(self.pull), np.float32)
+        shares = self.item_to_item.similarities[columns, :PROFILE] / np.maximum(self.length[columns], _TINY)[:, None]
+        lists = np.where(shares > 0, self.item_to_item.neighbours[columns, :PROFILE], len(self.pull))  # what fills a short list points nowhere
+        profile = np.zeros(len(self.pull) + 1, np.float32)
 
         def to(position: int) -> Float32:
-            np.add.at(profile, lists[position], shares[position])
-            profile[columns[position]] += own[position]
-            found: Float32 = np.einsum("nk,nk->n", profile[lists], shares) + profile[columns] * own
-            profile[lists[position]] = profile[columns[position]] = 0.0
+            profile[lists[position]] = shares[position]
+            found: Float32 = np.einsum("nk,nk->n", profile.take(lists), shares)
+            profile[lists[position]] = 0.0
             return found
 
         return to
