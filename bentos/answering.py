@@ -17,6 +17,7 @@ from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
+from footfall.core.slates import NOTHING_PASSES
 from footfall.errors import StoreError
 from footfall.recommender import History, Slate, Wishes
 from footfall.store.events import Appended, UserHistory
@@ -29,7 +30,7 @@ POPULARITY = "popularity_28d"
 HISTORY_UNAVAILABLE = "history_unavailable"
 NO_CONSENT = "no_consent"
 MODEL_FAILED = "model_failed"
-DEGRADED = (NO_HISTORY, HISTORY_UNAVAILABLE, NO_CONSENT, MODEL_FAILED, SCORES_NOT_FINITE)
+DEGRADED = (NO_HISTORY, HISTORY_UNAVAILABLE, NO_CONSENT, MODEL_FAILED, SCORES_NOT_FINITE, NOTHING_PASSES)
 """Why a slate may not be what was asked for."""
 _NONE = UserHistory([], [], [])
 

@@ -182,8 +182,8 @@ class Recommender:
             ContractError: the policy is unknown, or the wishes do not fit the users or the vocabulary.
         """
         asked = self._maker.check(wishes, len(sequences))
-        page = self._maker.on_the_page(sequences, at, asked)
-        parts = self.parts(sequences if page is None else with_views(sequences, at, page), at, self.needed(policy))
+        seen, carts = self._maker.looked_at(asked), self._maker.in_carts(sequences, at, asked)
+        parts = self.parts(sequences if seen is None else with_views(sequences, at, seen), at, self.needed(policy))
         rows = self.combine(parts, policy)
         bought = purchases(sequences.before(at)) if any(wish.unbought for wish in asked) else None
         return [
@@ -192,7 +192,7 @@ class Recommender:
                 wish,
                 parts.of(user),
                 policy,
-                page=None if page is None else page[user],
+                page=[items[user] for items in (seen, carts) if items is not None],
                 bought=None if bought is None else bought.items_of(user),
             )
             for user, wish in enumerate(asked)

@@ -44,21 +44,26 @@ def in_cart(history: Sequences, at: int | Int64) -> list[Int32]:
 def with_views(history: Sequences, at: int | Int64, items: Sequence[Int32]) -> Sequences:
     """Histories before `at` in which each user has just looked at these items: a view of each, as the newest events.
 
+    An item that the newest event was about already is not seen twice: most who stand on an item's page have sent that very view before.
+
     Args:
         history: of U users.
         at: the moment (microseconds; one for all or (U,)); the views come in the microsecond before it.
         items: U arrays of item indices.
     """
     before, moments = history.before(at), np.broadcast_to(np.asarray(at, np.int64), len(history))
-    added = np.array([len(some) for some in items], np.int64)
-    places = np.repeat(before.offsets[1:], added)
+    ends = before.offsets[1:]
+    newest = np.where(before.lengths > 0, np.concatenate([before.item_index, [0]])[np.maximum(ends, 1) - 1], 0)
+    new = [some[some != item] for some, item in zip(items, newest, strict=True)]
+    added = np.array([len(some) for some in new], np.int64)
+    places = np.repeat(ends, added)
 
     def insert(array: npt.NDArray[_Integer], values: npt.NDArray[Any] | int) -> npt.NDArray[_Integer]:
         return np.insert(array, places, np.asarray(values, array.dtype))
 
     return replace(
         before,
-        item_index=insert(before.item_index, np.concatenate([np.empty(0, np.int32), *items])),
+        item_index=insert(before.item_index, np.concatenate([np.empty(0, np.int32), *new])),
         event_type=insert(before.event_type, _VIEW),
         occurred_at=insert(before.occurred_at, np.repeat(moments - 1, added)),
         offsets=before.offsets + np.concatenate([[0], np.cumsum(added)]),

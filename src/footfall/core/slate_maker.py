@@ -53,14 +53,17 @@ class SlateMaker:
             raise ContractError("mask of allowed items does not fit the vocabulary", where="allowed", expected=shape, found=wrong[0])
         return asked
 
-    def on_the_page(self, sequences: Sequences, at: int | Int64, asked: Sequence[Wishes]) -> list[Int32] | None:
-        """(U,) indices of the known items that each user looks at, or has in the cart; None where nobody's wishes say anything of it."""
-        if not any(wish.context or wish.cart for wish in asked):
-            return None
-        carts = in_cart(sequences, at) if any(wish.cart for wish in asked) else [_NOTHING] * len(asked)
-        return [np.union1d(self._known(wish.context), cart if wish.cart else _NOTHING) for wish, cart in zip(asked, carts, strict=True)]
+    def looked_at(self, asked: Sequence[Wishes]) -> list[Int32] | None:
+        """(U,) indices of the known items that each user looks at; None where nobody's wishes say anything of it."""
+        return [self._known(wish.context) for wish in asked] if any(wish.context for wish in asked) else None
 
-    def of_user(self, row: Float64, wish: Wishes, parts: Parts, policy: str, *, page: Int32 | None, bought: Int32 | None) -> Slate:
+    def in_carts(self, sequences: Sequences, at: int | Int64, asked: Sequence[Wishes]) -> list[Int32] | None:
+        """(U,) indices of what lies in each user's cart, for those who wish that it counts; None where nobody does."""
+        if not any(wish.cart for wish in asked):
+            return None
+        return [cart if wish.cart else _NOTHING for wish, cart in zip(asked, in_cart(sequences, at), strict=True)]
+
+    def of_user(self, row: Float64, wish: Wishes, parts: Parts, policy: str, *, page: Sequence[Int32], bought: Int32 | None) -> Slate:
         """The slate of one user.
 
         Args:
@@ -68,12 +71,13 @@ class SlateMaker:
             wish: what is wanted.
             parts: the user's own.
             policy: what made the scores.
-            page: indices of items that stand on the page already.
+            page: indices of items that stand on the page already, in arrays: none of them is shown, and the slate leans to what goes with them.
             bought: indices of items that the user has bought, 0 for none; left out where the wish says so.
         """
-        gained = None if page is None or not len(page) else lean(row, self.related.together(page - 1))
+        there = np.unique(np.concatenate(page)) if page else _NOTHING
+        gained = lean(row, self.related.together(there - 1)) if len(there) else None
         scores = row if gained is None else row + gained
-        columns = self._choose(scores, wish, page, bought if wish.unbought else None)
+        columns = self._choose(scores, wish, there, bought if wish.unbought else None)
         reasons = self.policies.reasons(0, columns, parts, policy)
         if gained is not None:
             reasons = [TOGETHER if 2 * gained[column] > scores[column] else reason for column, reason in zip(columns, reasons, strict=True)]

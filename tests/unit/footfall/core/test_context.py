@@ -55,6 +55,12 @@ def test_views_are_the_newest_events_before_the_moment() -> None:
     assert (found.item_index.dtype, found.event_type.dtype, found.occurred_at.dtype, found.offsets.dtype) == (np.int32, np.int8, np.int64, np.int64)
 
 
+def test_an_item_that_the_newest_event_was_about_is_not_seen_twice() -> None:
+    told = history([(4, VIEW, 1), (3, VIEW, 2)], [(4, PURCHASE, 5)], [])
+    found = with_views(told, 9, [np.array([3, 4], np.int32), np.array([4], np.int32), np.array([4], np.int32)])
+    assert [found.items_of(user).tolist() for user in range(3)] == [[4, 3, 4], [4], [4]]
+
+
 def test_views_come_without_query_and_duration() -> None:
     signals = Sequences(
         *(np.array([n], kind) for n, kind in ((3, np.int32), (VIEW, np.int8), (1, np.int64))), np.array([0, 1]), np.array([2], np.int32)
@@ -70,4 +76,4 @@ def test_views_change_no_user_who_looks_at_nothing(users: list[tuple[list[int], 
     told = history(*([(item, PURCHASE, n) for n, item in enumerate(items)] for items, _ in users))
     found = with_views(told, 100, [np.array(seen, np.int32) for _, seen in users])
     for user, (items, seen) in enumerate(users):
-        assert found.items_of(user).tolist() == items + seen
+        assert found.items_of(user).tolist() == items + [item for item in seen if item != (items[-1] if items else 0)]
