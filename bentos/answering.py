@@ -17,8 +17,9 @@ from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
+from footfall.core.slates import NOTHING_PASSES
 from footfall.errors import StoreError
-from footfall.recommender import History, Slate
+from footfall.recommender import History, Slate, Wishes
 from footfall.store.events import Appended, UserHistory
 from footfall.store.serving import read_user
 
@@ -29,7 +30,7 @@ POPULARITY = "popularity_28d"
 HISTORY_UNAVAILABLE = "history_unavailable"
 NO_CONSENT = "no_consent"
 MODEL_FAILED = "model_failed"
-DEGRADED = (NO_HISTORY, HISTORY_UNAVAILABLE, NO_CONSENT, MODEL_FAILED, SCORES_NOT_FINITE)
+DEGRADED = (NO_HISTORY, HISTORY_UNAVAILABLE, NO_CONSENT, MODEL_FAILED, SCORES_NOT_FINITE, NOTHING_PASSES)
 """Why a slate may not be what was asked for."""
 _NONE = UserHistory([], [], [])
 
@@ -120,12 +121,13 @@ class Answering:
         ), degraded
 
     def _rank(self, ranker: Ranker, history: History, request: SlateRequest) -> Slate:
+        wishes = Wishes(request.k, request.exclude)
         try:
-            return self._ranking.rank(ranker, history, request.at_us, request.k, request.exclude)
+            return self._ranking.rank(ranker, history, request.at_us, wishes)
         except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
             logger.exception("release %s failed on a request; the popular items are shown", ranker.release_id)
         nothing = ranker.encode([History([], [], [])])
-        popular = ranker.recommend(nothing, request.at_us, request.k, [request.exclude], POPULARITY)[0]
+        popular = ranker.recommend(nothing, request.at_us, wishes, POPULARITY)[0]
         return Slate(popular.items, popular.policy, MODEL_FAILED)
 
     def _log(self, request: SlateRequest, request_id: str, release_id: str, slate: Slate) -> None:

@@ -18,7 +18,7 @@ from bentos.live_store import LiveStore
 from bentos.measures import Measures
 from footfall.core.sequences import Int64, Sequences
 from footfall.errors import FootfallError, StoreError
-from footfall.recommender import History, Slate
+from footfall.recommender import History, Slate, Wishes
 from footfall.store import releases
 
 logger = logging.getLogger("footfall.service")
@@ -52,7 +52,7 @@ class Ranker(Protocol):
         """Histories as model input."""
         ...
 
-    def recommend(self, sequences: Sequences, at: int | Int64, k: int, exclude: Sequence[Sequence[str]] | None, policy: str) -> list[Slate]:
+    def recommend(self, sequences: Sequences, at: int | Int64, wishes: Wishes | Sequence[Wishes], policy: str) -> list[Slate]:
         """One slate a history."""
         ...
 
@@ -153,10 +153,10 @@ def warm_up(ranker: Ranker) -> None:
     Raises:
         ValueError: the ranker gives no items, or scores that are no numbers.
     """
-    first = ranker.recommend(ranker.encode([History([], [], [])]), _WARM_UP_AT_US, 10, None, "fused")[0]
+    first = ranker.recommend(ranker.encode([History([], [], [])]), _WARM_UP_AT_US, Wishes(), "fused")[0]
     seen = [line.item_id for line in first.items]
     history = History(seen, ["purchase"] * len(seen), [_WARM_UP_AT_US - 86_400_000_000 * (n + 1) for n in range(len(seen))][::-1])
     for _ in range(3):
-        slate = ranker.recommend(ranker.encode([history]), _WARM_UP_AT_US, 10, None, "fused")[0]
+        slate = ranker.recommend(ranker.encode([history]), _WARM_UP_AT_US, Wishes(), "fused")[0]
     if not slate.items or slate.degraded is not None:
         raise ValueError(f"no usable slate from {ranker.release_id}: {slate.degraded}")

@@ -14,7 +14,7 @@ import numpy as np
 
 from bentos.changeover import Ranker
 from footfall.core.sequences import Int64
-from footfall.recommender import FUSED, History, Slate
+from footfall.recommender import FUSED, History, Slate, Wishes
 
 MOST = 32
 """Histories in one pass: enough for throughput, few enough that nobody waits long for the others."""
@@ -25,8 +25,7 @@ class _Job:
     ranker: Ranker
     history: History
     at_us: int
-    k: int
-    exclude: list[str]
+    wishes: Wishes
     slate: Slate | None = None
     error: Exception | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -40,9 +39,9 @@ class Ranking:
         self._turn = threading.Lock()
         self._waiting: deque[_Job] = deque()
 
-    def rank(self, ranker: Ranker, history: History, at_us: int, k: int, exclude: list[str]) -> Slate:
+    def rank(self, ranker: Ranker, history: History, at_us: int, wishes: Wishes) -> Slate:
         """The fused slate of one history; raises what `ranker` raises for it."""
-        job = _Job(ranker, history, at_us, k, exclude)
+        job = _Job(ranker, history, at_us, wishes)
         self._waiting.append(job)
         while not job.done.is_set():
             with self._turn:
@@ -76,7 +75,6 @@ def _rank_together(jobs: list[_Job]) -> None:
 
 
 def _slates(jobs: list[_Job]) -> list[Slate]:
-    ranker, longest = jobs[0].ranker, max(job.k for job in jobs)
+    ranker = jobs[0].ranker
     at: Int64 = np.array([job.at_us for job in jobs], dtype=np.int64)
-    slates = ranker.recommend(ranker.encode([job.history for job in jobs]), at, longest, [job.exclude for job in jobs], FUSED)
-    return [Slate(slate.items[: job.k], slate.policy, slate.degraded) for job, slate in zip(jobs, slates, strict=True)]
+    return ranker.recommend(ranker.encode([job.history for job in jobs]), at, [job.wishes for job in jobs], FUSED)

@@ -33,7 +33,7 @@ from footfall.frames.events import interactions, without_users
 from footfall.frames.sequences import first_basket_targets
 from footfall.manifest import CACHE, check_manifest
 from footfall.params import Evaluate, Params
-from footfall.recommender import BASELINES, FUSED, History, Recommender
+from footfall.recommender import BASELINES, FUSED, History, Recommender, Wishes
 from footfall.tables import read_parquet
 
 _REQUESTS = 30
@@ -191,7 +191,7 @@ def _check_latency(new: Recommender, labels: Labels, params: Params, checks: lis
     seconds = []
     for history in (labels.histories * _REQUESTS)[:_REQUESTS]:
         began = time.perf_counter()
-        new.recommend(new.encode([history]), labels.start, params.evaluate.k)
+        new.recommend(new.encode([history]), labels.start, Wishes(params.evaluate.k))
         seconds.append(time.perf_counter() - began)
     median, limit = 1000 * float(np.median(seconds)), params.release.max_latency_ms
     _check(checks, "latency", median <= limit, f"One request takes {median:.1f} ms (median of {_REQUESTS}); the limit is {limit:.1f} ms.")

@@ -9,87 +9,33 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from footfall.bundle import Bundle, open_bundle
-from footfall.contracts import EVENT_TYPES
-from footfall.core.baselines import TIE_BREAK
-from footfall.core.fusion import HABITS, ITEM_TO_ITEM, MODEL, PERSONAL, fuse, share_of_best
+from footfall.core.baselines import purchases
+from footfall.core.context import with_views
+from footfall.core.histories import History, encode_histories
+from footfall.core.item_facts import CatalogueFacts
 from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
 from footfall.core.parts import PartReader, Parts, Scorer
+from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, POPULARITY, Policies
+from footfall.core.quantised import ITEM_TABLE
+from footfall.core.related import Related
 from footfall.core.sequences import Int64, Sequences
-from footfall.core.signals import duration_codes, encode_queries
+from footfall.core.slate_maker import SlateMaker
+from footfall.core.slates import Line, Slate, Wishes
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
 from footfall.errors import BundleError, ContractError
 
-FUSED = "fused"
-FUSED_WITHOUT_MODEL = "fused_without_model"
-BASELINES = ("popularity_28d", "personal_frequency_90d", "item_to_item")
-"""What a model must not be worse than."""
-POLICIES = ("model", "habits", FUSED, FUSED_WITHOUT_MODEL, *BASELINES)
-"""Every policy that can be asked for; the names say the usual parameters, the bundle holds the real ones."""
+__all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "POPULARITY"]
+__all__ += ["History", "Line", "Ranking", "Recommender", "Scored", "Slate", "Wishes"]
 
-MAX_K = 100
+_PLAIN = Wishes()
 _USERS_A_CHUNK = 256
-
-_NEEDS = {
-    "model": {MODEL},
-    "habits": {HABITS},
-    "popularity_28d": set[str](),
-    "personal_frequency_90d": {PERSONAL},
-    "item_to_item": {PERSONAL, ITEM_TO_ITEM},
-}
-_PARTS = {"habits": HABITS, "personal_frequency_90d": PERSONAL, "item_to_item": ITEM_TO_ITEM}
-_REASONS = {PERSONAL: "bought_before", HABITS: "bought_before", ITEM_TO_ITEM: "often_bought_together", MODEL: "taste"}
-POPULAR = "popular"
-_CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
-
-
-@dataclass(frozen=True)
-class History:
-    """One user's events, oldest first, as the store or a table gives them.
-
-    Attributes:
-        item_ids: (E,) item ids, None where an event has none.
-        event_types: (E,) names from `contracts.EVENT_TYPES`.
-        occurred_at_us: (E,) microseconds since the epoch.
-        queries: (E,) what was searched for, as it was typed, None where an event has none; or empty: not one has.
-        durations_s: (E,) seconds that a view lasted, likewise.
-    """
-
-    item_ids: Sequence[str | None]
-    event_types: Sequence[str]
-    occurred_at_us: Sequence[int] | Int64
-    queries: Sequence[str | None] = ()
-    durations_s: Sequence[float | None] = ()
-
-    def fits(self, events: int) -> bool:
-        """Whether every list is of so many events, or may be empty and is."""
-        told = [self.item_ids, self.event_types, self.occurred_at_us, *filter(len, (self.queries, self.durations_s))]
-        return all(len(one) == events for one in told)
-
-
-class Line(NamedTuple):
-    """One position of a slate; position 1 is the top."""
-
-    position: int
-    item_id: str
-    score: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class Slate:
-    """What one user is shown; `degraded` names why it is not what was asked for, or is None."""
-
-    items: list[Line]
-    policy: str
-    degraded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +46,14 @@ class Ranking:
     degraded: list[str | None]
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Scores of the items that were asked for, in their order, None for one that the release does not know; `degraded` as in `Slate`."""
+
+    scores: list[float | None]
+    degraded: str | None
+
+
 class Recommender:
     """A bundle, ready to answer. Holds no history and no clock; safe to share between threads as long as the scorer is."""
 
@@ -108,7 +62,10 @@ class Recommender:
         self._bundle = bundle
         fusion = bundle.fusion
         self._reader = PartReader(scorer, bundle.item_to_item, fusion.half_life_days, fusion.history_events, fusion.temperature, bundle.habits)
-        self._popularity_part = share_of_best(bundle.popularity[None, :])
+        self._policies = Policies.of(fusion.weights, bundle.popularity)
+        table = bundle.weights.get(ITEM_TABLE)
+        related = Related.of(bundle.item_to_item, bundle.popularity, None if table is None else table[1:])
+        self._maker = SlateMaker(bundle.vocabulary, self._policies, related)
 
     @classmethod
     def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False) -> Recommender:
@@ -171,25 +128,8 @@ class Recommender:
         Raises:
             ContractError: an event type that EVENTS does not know, or lists of different lengths.
         """
-        lengths = [len(history.item_ids) for history in histories]
-        if any(not h.fits(n) for h, n in zip(histories, lengths, strict=True)):
-            raise ContractError("history lists differ in length", where="history", expected="one item, type and moment an event")
-        item_index = self.vocabulary.encode([item_id for history in histories for item_id in history.item_ids])
-        try:
-            codes = np.array([_CODES[name] for history in histories for name in history.event_types], dtype=np.int8)
-        except KeyError as error:
-            raise ContractError("unknown event type", where="history", expected=", ".join(EVENT_TYPES), found=error.args[0]) from error
-        moments = np.concatenate([np.asarray(history.occurred_at_us, dtype=np.int64) for history in histories] or [np.empty(0, np.int64)])
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        order = np.lexsort((moments, np.repeat(np.arange(len(histories)), lengths)))  # stable: events of one moment stay as they came
-        queries = durations = None
-        if self._bundle.queries is not None:
-            texts = [text for history, n in zip(histories, lengths, strict=True) for text in history.queries or [None] * n]
-            queries = encode_queries(self._bundle.queries, texts)[order]
-        if self._bundle.config.get("durations"):
-            seconds = [second for history, n in zip(histories, lengths, strict=True) for second in history.durations_s or [None] * n]
-            durations = duration_codes(seconds)[order]
-        return Sequences(item_index[order], codes[order], moments[order], offsets, queries, durations)
+        durations = bool(self._bundle.config.get("durations"))
+        return encode_histories(histories, self.vocabulary, self._bundle.queries, durations=durations)
 
     def parts(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
         """What the policies are made of, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
@@ -197,27 +137,11 @@ class Recommender:
 
     def combine(self, parts: Parts, policy: str) -> Float64:
         """(U, V) scores of one policy; a user who cannot be scored has the popularity row."""
-        rows = self._combine_known(parts.scores, policy, len(parts.degraded))
-        for user, degraded in enumerate(parts.degraded):
-            if degraded:
-                rows[user] = self._popularity_part[0]
-        return rows
-
-    def _combine_known(self, scores: dict[str, Float64], policy: str, users: int) -> Float64:
-        if policy == "popularity_28d":
-            return np.repeat(self._popularity_part, users, axis=0)
-        if policy == "model":
-            return scores[MODEL].copy()
-        if policy in self._bundle.fusion.weights:
-            return fuse(scores, self._bundle.fusion.weights[policy]) + TIE_BREAK * self._popularity_part
-        if policy in _PARTS:
-            return scores[_PARTS[policy]] + TIE_BREAK * self._popularity_part
-        raise ContractError("unknown policy", where="policy", expected=", ".join(POLICIES), found=policy)
+        return self._policies.combine(parts, policy)
 
     def needed(self, policy: str) -> set[str]:
         """Names of the parts that a policy reads."""
-        weights = self._bundle.fusion.weights.get(policy)
-        return _NEEDS.get(policy, set()) if weights is None else {name for name, weight in weights.items() if weight}
+        return self._policies.needed(policy)
 
     def scores(self, sequences: Sequences, at: int | Int64, policy: str = FUSED) -> Float64:
         """(U, V) scores of one policy; column j is item_index j + 1."""
@@ -245,54 +169,73 @@ class Recommender:
                 rows.append(top_k(self.combine(parts, policy), k) + 1)
         return Ranking({policy: np.concatenate(rows) for policy, rows in found.items()}, degraded)
 
-    def recommend(
-        self, sequences: Sequences, at: int | Int64, k: int, exclude: Sequence[Collection[str]] | None = None, policy: str = FUSED
-    ) -> list[Slate]:
-        """One slate a user, at most `k` items long; shorter only when too few items are left.
+    def recommend(self, sequences: Sequences, at: int | Int64, wishes: Wishes | Sequence[Wishes] = _PLAIN, policy: str = FUSED) -> list[Slate]:
+        """One slate a user, as long as was wished or as many items as may be shown; empty, and `degraded` says so, where nothing may.
 
         Args:
             sequences: U histories, from `encode`.
             at: the moment of asking; later events are not read.
-            k: positions, 1 to 100.
-            exclude: U collections of item ids that must not be shown; unknown ids are ignored.
+            wishes: of each user, or the same of all.
             policy: one of POLICIES.
 
         Raises:
-            ContractError: k or policy is out of bounds, or `exclude` does not fit the users.
+            ContractError: the policy is unknown, or the wishes do not fit the users or the vocabulary.
         """
-        if not 1 <= k <= MAX_K:
-            raise ContractError("k is out of bounds", where="k", expected=f"1 to {MAX_K}", found=k, next_step="ask for fewer positions")
-        if exclude is not None and (len(exclude) != len(sequences) or any(isinstance(ids, str) for ids in exclude)):
-            raise ContractError(
-                "exclude does not fit the users", where="exclude", expected=f"{len(sequences)} collections of item ids", found=len(exclude)
-            )
-        parts = self.parts(sequences, at, self.needed(policy))
+        asked = self._maker.check(wishes, len(sequences))
+        seen, carts = self._maker.looked_at(asked), self._maker.in_carts(sequences, at, asked)
+        parts = self.parts(sequences if seen is None else with_views(sequences, at, seen), at, self.needed(policy))
         rows = self.combine(parts, policy)
-        for row, ids in zip(rows, exclude or (), strict=False):
-            unwanted = self.vocabulary.encode(list(ids))
-            row[unwanted[unwanted > 0] - 1] = -np.inf
-        best = top_k(rows, k)
-        return [self._slate(user, columns[np.isfinite(rows[user, columns])], rows, parts, policy) for user, columns in enumerate(best)]
+        bought = purchases(sequences.before(at)) if any(wish.unbought for wish in asked) else None
+        return [
+            self._maker.of_user(
+                rows[user],
+                wish,
+                parts.of(user),
+                policy,
+                page=[items[user] for items in (seen, carts) if items is not None],
+                bought=None if bought is None else bought.items_of(user),
+            )
+            for user, wish in enumerate(asked)
+        ]
 
-    def _slate(self, user: int, columns: Int64, rows: Float64, parts: Parts, policy: str) -> Slate:
-        degraded = parts.degraded[user]
-        reasons = [POPULAR] * len(columns) if degraded or policy == "popularity_28d" else self._reasons(user, columns, parts, policy)
-        item_ids = self.vocabulary.decode((columns + 1).tolist())
-        lines = [Line(n, i, float(rows[user, c]), r) for n, (i, c, r) in enumerate(zip(item_ids, columns, reasons, strict=True), 1)]
-        return Slate(lines, policy, degraded)
+    def similar(self, item_id: str, wishes: Wishes = _PLAIN, facts: CatalogueFacts | None = None) -> Slate:
+        """What may be bought in the place of an item: of its category first, and bought with the same things. Belongs to no user.
 
-    def _reasons(self, user: int, columns: Int64, parts: Parts, policy: str) -> list[str]:
-        """Why each item stands there: it was bought before, or else by the part that gives it most, or else because it is popular."""
-        weights = self._bundle.fusion.weights.get(policy, {})
-        reasons = []
-        for column in columns:
-            shares = {name: weights.get(name, 1.0) * float(scores[user, column]) for name, scores in parts.scores.items()}
-            largest = max(shares, key=lambda name: shares[name])
-            if shares.get(PERSONAL) or shares.get(HABITS):
-                reasons.append(_REASONS[PERSONAL])
-            else:
-                reasons.append(_REASONS[largest] if shares[largest] > 0 else POPULAR)
-        return reasons
+        Args:
+            item_id: the item; one that the release does not know gives the popular items, and `degraded` says so.
+            wishes: k, exclude, allowed, diversity and context of it count.
+            facts: what the shop says of its items; without them no category is preferred.
+        """
+        return self._maker.similar(item_id, wishes, facts)
+
+    def complementary(self, item_ids: str | Collection[str], wishes: Wishes = _PLAIN, facts: CatalogueFacts | None = None) -> Slate:
+        """What is bought with an item or with a basket, other categories first: a case after a phone. Belongs to no user.
+
+        Args:
+            item_ids: the item, or the basket; what the release does not know of it is left out, and where it knows nothing the popular
+                items are shown, and `degraded` says so.
+            wishes, facts: as in `similar`.
+        """
+        return self._maker.complementary([item_ids] if isinstance(item_ids, str) else list(item_ids), wishes, facts)
+
+    def score(self, sequences: Sequences, at: int | Int64, item_ids: Sequence[Sequence[str]], policy: str = FUSED) -> list[Scored]:
+        """The scores by which `recommend` would rank some items, without wishes.
+
+        Args:
+            sequences, at, policy: as in `recommend`.
+            item_ids: of each user.
+
+        Raises:
+            ContractError: the policy is unknown, or there are not as many lists of items as users.
+        """
+        if len(item_ids) != len(sequences):
+            raise ContractError("items do not fit the users", where="item_ids", expected=f"{len(sequences)} lists of item ids", found=len(item_ids))
+        parts = self.parts(sequences, at, self.needed(policy))
+        rows, scored = self.combine(parts, policy), []
+        for row, wanted, degraded in zip(rows, item_ids, parts.degraded, strict=True):
+            found = self.vocabulary.encode(list(wanted))
+            scored.append(Scored([float(row[index - 1]) if index else None for index in found], degraded))
+        return scored
 
 
 def _scorer(bundle: Bundle, threads: int | None, *, streaming: bool) -> Scorer:

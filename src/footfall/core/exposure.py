@@ -6,10 +6,71 @@ Popularity is read from `counts` (V,): events of item_index 1, 2, ... in the dat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from footfall.core.metrics import Bools, Float64
 from footfall.core.sequences import Int32, Int64, Sequences
+from footfall.core.slices import tail_items
+
+
+class GroupShares(NamedTuple):
+    """What one group of items has of three things, each 0 to 1: a fair policy need not show a group as it sells, but it should be known.
+
+    Attributes:
+        exposure: of what slates show, a position weighing 1 / log2(1 + position).
+        events: of the events in the data that was learnt from.
+        items: of the vocabulary.
+    """
+
+    exposure: float
+    events: float
+    items: float
+
+
+def tail_exposure(slates: Int32 | Int64, counts: Int64, share: float, k: int) -> GroupShares:
+    """How much of what is shown is long tail, by `slices.tail_items`.
+
+    Args:
+        slates: (S, K).
+        counts: (V,) events an item.
+        share: of the events, held by the tail.
+        k: cut-off.
+
+    Raises:
+        ValueError: nothing is shown, or nothing was counted.
+    """
+    return exposure_by_group(slates, tail_items(counts, share).astype(np.int64), ("head", "tail"), counts, k)["tail"]
+
+
+def exposure_by_group(slates: Int32 | Int64, groups: Int32 | Int64, names: Sequence[str], counts: Int64, k: int) -> dict[str, GroupShares]:
+    """How much of what is shown each group of items has, in the order of `names`.
+
+    Singh and Joachims 2018, "Fairness of exposure in rankings", with the discount of ndcg for how far down users look.
+
+    Args:
+        slates: (S, K).
+        groups: (V,) the group of item_index 1, 2, ..., as a position in `names`. Brands: `facts.brand` with ("", *facts.brands).
+        names: of the groups.
+        counts: (V,) events an item.
+        k: cut-off.
+
+    Raises:
+        ValueError: nothing is shown, or nothing was counted.
+    """
+    shown = slates[:, :k]
+    filled, discounts = shown > 0, np.broadcast_to(1 / np.log2(np.arange(2, shown.shape[1] + 2)), shown.shape)
+    if not filled.any() or not counts.sum():
+        raise ValueError("shares of exposure need a filled position and an event")
+    weights: list[tuple[Int32 | Int64, Float64]] = [
+        (groups[shown[filled] - 1], discounts[filled]),
+        (groups, counts.astype(np.float64)),
+        (groups, np.ones(len(groups))),
+    ]
+    shares = [np.bincount(of, weights=weight, minlength=len(names)) / weight.sum() for of, weight in weights]
+    return {name: GroupShares(*(float(share[group]) for share in shares)) for group, name in enumerate(names)}
 
 
 def novelty(slates: Int32 | Int64, counts: Int64, k: int) -> Float64:

@@ -39,6 +39,10 @@ class Parts:
     scores: dict[str, Float64]
     degraded: list[str | None]
 
+    def of(self, user: int) -> Parts:
+        """The parts of one user alone."""
+        return Parts({name: rows[user : user + 1] for name, rows in self.scores.items()}, self.degraded[user : user + 1])
+
 
 @dataclass(frozen=True)
 class PartReader:

@@ -55,6 +55,10 @@ class Sequences:
         """(E,) the user that owns each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    def items_of(self, user: int) -> Int32:
+        """Item indices of one user's events, as they came."""
+        return self.item_index[self.offsets[user] : self.offsets[user + 1]]
+
     def count(self, mask: npt.NDArray[np.bool_]) -> Int64:
         """(U,) events a user where `mask` (E,) holds."""
         counts = np.zeros(len(self), np.int64)

@@ -25,13 +25,13 @@ from footfall.core.baselines import fit_item_to_item, popularity
 from footfall.core.fusion import COMPONENTS, HABITS, PERSONAL, Choice, Grid, Pool, choose_weights, join, pool
 from footfall.core.habit_lessons import recent_purchases
 from footfall.core.parts import PartReader, Scorer
+from footfall.core.policies import FUSED, FUSED_WITHOUT_MODEL
 from footfall.core.quantised import quantise_items, restore_items
 from footfall.core.sequences import Sequences
 from footfall.errors import SourceError
 from footfall.manifest import CACHE, check_manifest, read_manifest
 from footfall.params import Params
 from footfall.paths import Paths
-from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
 from footfall.stages.command import run_stage
 from footfall.stages.habits import read_habits
 

@@ -9,7 +9,7 @@ import pytest
 
 from bentos.ranking import MOST, Ranking
 from footfall.core.sequences import Int64, Sequences
-from footfall.recommender import History, Line, Slate
+from footfall.recommender import History, Line, Slate, Wishes
 
 
 class Recorder:
@@ -31,7 +31,7 @@ class Recorder:
         none = np.zeros(0, np.int64)
         return Sequences(none.astype(np.int32), none.astype(np.int8), none, np.zeros(len(histories) + 1, np.int64))
 
-    def recommend(self, sequences: Sequences, at: int | Int64, k: int, exclude: Sequence[Sequence[str]] | None, policy: str) -> list[Slate]:
+    def recommend(self, sequences: Sequences, at: int | Int64, wishes: Sequence[Wishes], policy: str) -> list[Slate]:
         asked = list(self._asked)
         self.passes.append(len(asked))
         self.entered.set()
@@ -39,10 +39,9 @@ class Recorder:
         if "bad" in asked:
             raise ValueError("a bad history")
         assert isinstance(at, np.ndarray)
-        assert exclude is not None
         return [
-            Slate([Line(n, f"{item}@{moment} without {','.join(unwanted)}", 1.0, self.release_id) for n in range(1, k + 1)], policy)
-            for item, moment, unwanted in zip(asked, at.tolist(), exclude, strict=True)
+            Slate([Line(n, f"{item}@{moment} without {','.join(wish.exclude)}", 1.0, self.release_id) for n in range(1, wish.k + 1)], policy)
+            for item, moment, wish in zip(asked, at.tolist(), wishes, strict=True)
         ]
 
 
@@ -53,9 +52,9 @@ def history(item: str) -> History:
 def test_those_who_wait_share_a_pass_and_each_gets_its_own_slate() -> None:
     ranking, ranker = Ranking(), Recorder(held=True)
     with ThreadPoolExecutor(9) as threads:
-        first = threads.submit(ranking.rank, ranker, history("first"), 0, 1, [])
+        first = threads.submit(ranking.rank, ranker, history("first"), 0, Wishes(1))
         assert ranker.entered.wait(10)
-        others = [threads.submit(ranking.rank, ranker, history(f"i{n}"), n, n, [f"x{n}"]) for n in range(1, 9)]
+        others = [threads.submit(ranking.rank, ranker, history(f"i{n}"), n, Wishes(n, [f"x{n}"])) for n in range(1, 9)]
         while len(ranking._waiting) < 8:
             pass
         ranker.go.set()
@@ -70,9 +69,9 @@ def test_those_who_wait_share_a_pass_and_each_gets_its_own_slate() -> None:
 def test_one_bad_history_spoils_no_other_slate() -> None:
     ranking, ranker = Ranking(), Recorder(held=True)
     with ThreadPoolExecutor(4) as threads:
-        first = threads.submit(ranking.rank, ranker, history("first"), 0, 1, [])
+        first = threads.submit(ranking.rank, ranker, history("first"), 0, Wishes(1))
         assert ranker.entered.wait(10)
-        good, bad = (threads.submit(ranking.rank, ranker, history(name), 0, 1, []) for name in ("good", "bad"))
+        good, bad = (threads.submit(ranking.rank, ranker, history(name), 0, Wishes(1)) for name in ("good", "bad"))
         while len(ranking._waiting) < 2:
             pass
         ranker.go.set()
@@ -85,9 +84,9 @@ def test_one_bad_history_spoils_no_other_slate() -> None:
 def test_through_a_changeover_every_request_is_ranked_by_the_release_it_came_with() -> None:
     ranking, old, new = Ranking(), Recorder("old", held=True), Recorder("new")
     with ThreadPoolExecutor(6) as threads:
-        first = threads.submit(ranking.rank, old, history("first"), 0, 1, [])
+        first = threads.submit(ranking.rank, old, history("first"), 0, Wishes(1))
         assert old.entered.wait(10)
-        mixed = [threads.submit(ranking.rank, ranker, history("x"), 0, 1, []) for ranker in (old, new, old, new)]
+        mixed = [threads.submit(ranking.rank, ranker, history("x"), 0, Wishes(1)) for ranker in (old, new, old, new)]
         while len(ranking._waiting) < 4:
             pass
         old.go.set()
@@ -98,9 +97,9 @@ def test_through_a_changeover_every_request_is_ranked_by_the_release_it_came_wit
 def test_a_pass_takes_no_more_than_its_most() -> None:
     ranking, ranker = Ranking(), Recorder(held=True)
     with ThreadPoolExecutor(MOST + 3) as threads:
-        first = threads.submit(ranking.rank, ranker, history("first"), 0, 1, [])
+        first = threads.submit(ranking.rank, ranker, history("first"), 0, Wishes(1))
         assert ranker.entered.wait(10)
-        others = [threads.submit(ranking.rank, ranker, history("x"), 0, 1, []) for _ in range(MOST + 2)]
+        others = [threads.submit(ranking.rank, ranker, history("x"), 0, Wishes(1)) for _ in range(MOST + 2)]
         while len(ranking._waiting) < MOST + 2:
             pass
         ranker.go.set()

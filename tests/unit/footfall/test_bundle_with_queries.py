@@ -12,7 +12,7 @@ from footfall.bundle import MANIFEST_SUM, open_bundle
 from footfall.bundle_files import FILES, QUERIES_FILE
 from footfall.errors import BundleError, ContractError
 from footfall.manifest import file_digest
-from footfall.recommender import History, Recommender
+from footfall.recommender import History, Recommender, Wishes
 from tests.unit.footfall.small_shop import make_bundle_by_hand, use_table_scorer
 
 
@@ -96,6 +96,6 @@ def test_who_has_only_searched_for_something_known_is_no_stranger(folder: Path, 
     use_table_scorer(monkeypatch)
     recommender = Recommender.open(folder)
     histories = [History([None], ["search"], [1], [text]) for text in ("tea", "coffee")]
-    known, stranger = recommender.recommend(recommender.encode(histories), 2, 2)
+    known, stranger = recommender.recommend(recommender.encode(histories), 2, Wishes(2))
     assert (known.degraded, known.items[0].item_id, known.items[0].reason) == (None, "e", "taste")
     assert (stranger.degraded, stranger.items[0].item_id) == ("no_history", "a")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 
 from footfall.core.sequences import Sequences
 from footfall.errors import BundleError, ContractError
-from footfall.recommender import POLICIES, History, Recommender
+from footfall.recommender import POLICIES, History, Recommender, Wishes
 from tests.unit.footfall.small_shop import DAY_US, make_bundle_by_hand, use_table_scorer
 
 NOW = 1000 * DAY_US
 NOBODY = History([], [], [])
+FIVE = Wishes(5)
 
 
 def bought(*items: str | None, days_ago: float = 1.0) -> History:
@@ -25,12 +27,12 @@ def recommender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recommender:
     return Recommender.open(make_bundle_by_hand(tmp_path / "bundle", logits=np.array([0.0, 0.0, 0.0, 0.0, 3.0])))
 
 
-def show(recommender: Recommender, *histories: History, k: int = 5, **rest: object) -> list[list[str]]:
-    return [[line.item_id for line in slate.items] for slate in recommender.recommend(recommender.encode(histories), NOW, k, **rest)]
+def show(recommender: Recommender, *histories: History, wishes: Wishes | Sequence[Wishes] = FIVE) -> list[list[str]]:
+    return [[line.item_id for line in slate.items] for slate in recommender.recommend(recommender.encode(histories), NOW, wishes)]
 
 
 def test_a_slate_says_position_item_score_and_reason(recommender: Recommender) -> None:
-    (slate,) = recommender.recommend(recommender.encode([bought("c")]), NOW, 5)
+    (slate,) = recommender.recommend(recommender.encode([bought("c")]), NOW, Wishes(5))
     assert [(line.position, line.item_id, line.reason) for line in slate.items[:3]] == [
         (1, "c", "bought_before"),
         (2, "d", "often_bought_together"),
@@ -43,7 +45,7 @@ def test_a_slate_says_position_item_score_and_reason(recommender: Recommender) -
 @pytest.mark.parametrize("history", [NOBODY, bought(None), bought("fuel", "nonsense"), bought("a", days_ago=-1)])
 def test_without_a_known_history_the_slate_is_popularity_and_says_so(recommender: Recommender, history: History) -> None:
     for policy in POLICIES:
-        (slate,) = recommender.recommend(recommender.encode([history]), NOW, 3, policy=policy)
+        (slate,) = recommender.recommend(recommender.encode([history]), NOW, Wishes(3), policy)
         assert [line.item_id for line in slate.items] == ["a", "b", "c"]
         assert {line.reason for line in slate.items} == {"popular"}
         assert slate.degraded == "no_history"
@@ -85,40 +87,39 @@ def test_one_request_equals_its_row_in_a_batch(recommender: Recommender, policy:
         History([str(item) for item in random.choice(list("abcdef"), size)], ["purchase"] * size, np.sort(random.integers(0, NOW, size)))
         for size in (0, 1, 3, 40, 7)
     ]
-    together = recommender.recommend(recommender.encode(histories), NOW, 5, policy=policy)
-    assert together == [recommender.recommend(recommender.encode([history]), NOW, 5, policy=policy)[0] for history in histories]
+    together = recommender.recommend(recommender.encode(histories), NOW, Wishes(5), policy)
+    assert together == [recommender.recommend(recommender.encode([history]), NOW, Wishes(5), policy)[0] for history in histories]
     ranked = recommender.rank(recommender.encode(histories), NOW, 5, [policy]).slates[policy]
     assert [[line.item_id for line in slate.items] for slate in together] == [recommender.vocabulary.decode(row.tolist()) for row in ranked]
 
 
 def test_moments_may_differ_from_user_to_user(recommender: Recommender) -> None:
     histories = recommender.encode([bought("c"), bought("c")])
-    slates = recommender.recommend(histories, np.array([NOW, NOW - 2 * DAY_US]), 1)
+    slates = recommender.recommend(histories, np.array([NOW, NOW - 2 * DAY_US]), Wishes(1))
     assert [slate.degraded for slate in slates] == [None, "no_history"]
 
 
 def test_excluded_items_are_not_shown_and_unknown_ones_are_ignored(recommender: Recommender) -> None:
-    assert show(recommender, bought("c"), NOBODY, k=2, exclude=[["c", "fuel"], {"a"}]) == [["d", "e"], ["b", "c"]]
-    assert show(recommender, bought("c"), exclude=[list("abcde")]) == [[]]
-    with pytest.raises(ContractError, match="exclude does not fit"):
-        show(recommender, bought("c"), exclude=[])
-    with pytest.raises(ContractError, match="exclude does not fit"):
-        show(recommender, bought("c"), exclude=["c"])
+    assert show(recommender, bought("c"), NOBODY, wishes=[Wishes(2, ["c", "fuel"]), Wishes(2, {"a"})]) == [["d", "e"], ["b", "c"]]
+    with pytest.raises(ContractError, match="exclude is no collection"):
+        Wishes(2, "c")
+    with pytest.raises(ContractError, match="wishes do not fit the users"):
+        show(recommender, bought("c"), wishes=[])
 
 
 def test_a_slate_is_no_longer_than_the_vocabulary(recommender: Recommender) -> None:
-    assert len(show(recommender, bought("c"), k=100)[0]) == 5
+    assert len(show(recommender, bought("c"), wishes=Wishes(100))[0]) == 5
 
 
 @pytest.mark.parametrize("k", [0, -1, 101])
-def test_k_has_bounds(recommender: Recommender, k: int) -> None:
+def test_k_has_bounds(k: int) -> None:
     with pytest.raises(ContractError, match="k is out of bounds"):
-        show(recommender, bought("c"), k=k)
+        Wishes(k)
 
 
 def test_an_unknown_policy_is_named(recommender: Recommender) -> None:
     with pytest.raises(ContractError, match="unknown policy"):
-        show(recommender, bought("c"), policy="magic")
+        recommender.recommend(recommender.encode([bought("c")]), NOW, Wishes(), "magic")
 
 
 def test_scores_that_are_no_numbers_degrade_to_popularity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +131,7 @@ def test_scores_that_are_no_numbers_degrade_to_popularity(tmp_path: Path, monkey
             return np.where(sequences.lengths[:, None] > 1, np.nan, 1.0).astype(np.float32) * np.ones((1, 5), np.float32)
 
     recommender = Recommender(open_bundle(make_bundle_by_hand(tmp_path / "bundle")), Broken())
-    slates = recommender.recommend(recommender.encode([bought("c", "d"), bought("c")]), NOW, 2)
+    slates = recommender.recommend(recommender.encode([bought("c", "d"), bought("c")]), NOW, Wishes(2))
     assert [slate.degraded for slate in slates] == ["scores_not_finite", None]
     assert [line.item_id for line in slates[0].items] == ["a", "b"]
 
@@ -158,6 +159,6 @@ def test_a_request_of_a_long_history_in_a_large_shop_takes_milliseconds(tmp_path
     seconds = []
     for _ in range(20):
         began = time.perf_counter()
-        recommender.recommend(recommender.encode([history]), NOW, 10)
+        recommender.recommend(recommender.encode([history]), NOW)
         seconds.append(time.perf_counter() - began)
     assert np.median(seconds) < 0.02  # about 1 ms on a quiet core; other tests share this one

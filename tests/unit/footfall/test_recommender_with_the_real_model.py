@@ -12,7 +12,7 @@ from footfall.bundle_files import VOCABULARY_FILE
 from footfall.core.baselines import ItemToItem
 from footfall.errors import BundleError
 from footfall.model.pretrained import SequenceConfig, SequenceModel
-from footfall.recommender import POLICIES, History, Recommender
+from footfall.recommender import POLICIES, History, Recommender, Wishes
 from footfall.stages.train import write_weights
 from tests.unit.footfall.small_shop import DAY_US, FUSION, make_bundle_by_hand
 
@@ -48,8 +48,8 @@ def histories() -> list[History]:
 def test_one_request_equals_its_row_in_a_batch(tmp_path: Path) -> None:
     recommender = Recommender.open(real_bundle(tmp_path / "bundle"))
     for policy in POLICIES:
-        together = recommender.recommend(recommender.encode(histories()), NOW, 5, policy=policy)
-        alone = [recommender.recommend(recommender.encode([history]), NOW, 5, policy=policy)[0] for history in histories()]
+        together = recommender.recommend(recommender.encode(histories()), NOW, Wishes(5), policy=policy)
+        alone = [recommender.recommend(recommender.encode([history]), NOW, Wishes(5), policy=policy)[0] for history in histories()]
         for one, other in zip(together, alone, strict=True):
             assert [(line.item_id, line.reason) for line in one.items] == [(line.item_id, line.reason) for line in other.items]
             assert [line.score for line in one.items] == pytest.approx([line.score for line in other.items], rel=1e-5)

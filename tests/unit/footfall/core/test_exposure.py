@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from footfall.core.exposure import average_popularity, category_diversity, exposure_gini, novelty, popularity_lift
+from footfall.core.exposure import (
+    average_popularity,
+    category_diversity,
+    exposure_by_group,
+    exposure_gini,
+    novelty,
+    popularity_lift,
+    tail_exposure,
+)
 from footfall.core.sequences import Sequences
 
 COUNTS = np.array([4, 2, 1, 1, 0])
@@ -78,3 +86,26 @@ def test_figures_are_bounded_and_the_order_inside_the_cut_off_changes_none(shown
     assert average_popularity(turned, counts, k) == pytest.approx(popular)
     if shown[:, :k].any():
         assert 0 <= exposure_gini(shown, ITEMS, k) <= (ITEMS - 1) / ITEMS + 1e-12
+
+
+def test_exposure_by_group_discounts_positions() -> None:
+    slates = np.array([[1, 2, 3], [2, 0, 0]])  # discounts 1, 1 / log2(3), 1 / 2
+    third = 1 / np.log2(3)
+    found = exposure_by_group(slates, np.array([0, 1, 0, 2]), ("", "acme", "zeta"), np.array([5, 3, 2, 0]), 3)
+    assert list(found) == ["", "acme", "zeta"]
+    assert found[""] == pytest.approx((1.5 / (2.5 + third), 0.7, 0.5))
+    assert found["acme"] == pytest.approx(((1 + third) / (2.5 + third), 0.3, 0.25))
+    assert found["zeta"] == (0.0, 0.0, 0.25)
+    assert exposure_by_group(slates, np.array([0, 1, 0, 2]), ("", "acme", "zeta"), np.array([5, 3, 2, 0]), 1)["acme"].exposure == 0.5
+
+
+def test_exposure_of_the_tail_is_that_of_all_but_the_items_that_sell_most() -> None:
+    counts = np.array([70, 20, 10])  # the first holds 70 of 100: a tail of 30 is the other two
+    assert tail_exposure(np.array([[1, 2]]), counts, 0.3, 2) == pytest.approx(((1 / np.log2(3)) / (1 + 1 / np.log2(3)), 0.3, 2 / 3))
+    assert tail_exposure(np.array([[1, 0]]), counts, 0.3, 2).exposure == 0.0
+
+
+def test_exposure_of_nothing_is_refused() -> None:
+    for slates, counts in ((np.zeros((2, 3), int), np.ones(2, int)), (np.ones((2, 3), int), np.zeros(2, int))):
+        with pytest.raises(ValueError, match="a filled position and an event"):
+            exposure_by_group(slates, np.zeros(2, int), ("all",), counts, 3)

@@ -19,7 +19,7 @@ from footfall.errors import BundleError, SourceError
 from footfall.manifest import file_digest, write_manifest
 from footfall.params import Params
 from footfall.paths import Paths
-from footfall.recommender import History, Recommender
+from footfall.recommender import History, Recommender, Wishes
 from footfall.stages.bundle import make_bundle
 from footfall.stages.evaluate import make_metrics
 from footfall.stages.habits import FILE, item_groups, make_habits, read_habits
@@ -81,7 +81,7 @@ def test_what_habits_rank_first_was_bought_before_and_says_so(shop: Paths, param
     recommender = Recommender.open(shop.bundle)
     known = [recommender.vocabulary.item_ids[place] for place in (2, 7)]
     history = History([*known, known[1]], ["purchase"] * 3, [0, 10**12, 2 * 10**12])
-    slate = recommender.recommend(recommender.encode([history]), 3 * 10**12, 5)[0]
+    slate = recommender.recommend(recommender.encode([history]), 3 * 10**12, Wishes(5))[0]
     assert {line.item_id for line in slate.items[:2]} == set(known)
     assert [line.reason == "bought_before" for line in slate.items] == [True, True, False, False, False]
 
