@@ -22,7 +22,9 @@ _NAMES = (*RELATIONS.schema.names, UPDATED_AT)
 
 
 def put(engine: Engine, table: pa.Table, at: datetime) -> int:
-    """Keep relations, each in both directions; durable on return. Done again, it changes nothing. One with an erased user, from before, is passed over.
+    """Keep relations, each in both directions; durable on return. Done again, it changes nothing.
+
+    A relation with a user who was erased after it was told is passed over.
 
     Args:
         engine: the store.

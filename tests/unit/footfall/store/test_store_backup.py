@@ -221,13 +221,13 @@ def test_a_backup_from_before_the_shop_told_of_items_leaves_none(saved: Path, sq
     new = {f"footfall_{name}" for name in later}
 
     def earlier(name: str, data: bytes) -> tuple[str, bytes] | None:
-        if name.split("/")[0] in new:
+        if name.partition("/")[0] in new:
             return None
         if name != "manifest.json":
             return name, data
         said = json.loads(data)
         tables = {table: rows for table, rows in said["tables"].items() if table not in new}
-        parts = {part: digest for part, digest in said["parts"].items() if part.split("/")[0] not in new}
+        parts = {part: digest for part, digest in said["parts"].items() if part.partition("/")[0] not in new}
         return name, json.dumps(said | {"revision": "0002", "tables": tables, "parts": parts}).encode()
 
     rewritten(saved, earlier)

@@ -18,6 +18,7 @@ from tests.unit.footfall.store.store_rows import MINUTE, NOON, event, events_tab
 
 ERASED_AT = NOON + 60 * MINUTE
 OTHER = {"user_id": "u2"}
+OF_U1 = {"events": 3, "exposures": 2, "consents": 1, "withdrawals": 1, "users": 1, "relations": 4}
 
 
 def fill(engine: Engine) -> None:
@@ -30,10 +31,8 @@ def fill(engine: Engine) -> None:
     consent.record(engine, pa.Table.from_pylist(rows, USERS.schema))
     shop_users.put(engine, [shop_users.Told("u1", {"tier": "gold"}), shop_users.Told("u2")], NOON)
     related = [("u1", "u2", "household"), ("u2", "u1", "friend"), ("u2", "u3", "friend")]
-    names = [C.USER_ID, C.OTHER_USER_ID, C.KIND]
-    shop_relations.put(
-        engine, pa.Table.from_pylist([dict(zip(names, row, strict=True)) | {C.SINCE: NOON} for row in related], RELATIONS.schema), NOON
-    )
+    told = [dict(zip(RELATIONS.schema.names, (*row, NOON), strict=True)) for row in related]
+    shop_relations.put(engine, pa.Table.from_pylist(told, RELATIONS.schema), NOON)
 
 
 def everything(engine: Engine) -> str:
@@ -46,7 +45,7 @@ def test_an_erased_user_is_gone_from_every_table_and_nobody_else_is(engine: Engi
     fill(engine)
     record, rows = erasures.begin(engine, "u1", ERASED_AT)
 
-    assert rows == {"events": 3, "exposures": 2, "consents": 1, "withdrawals": 1, "users": 1, "relations": 4}
+    assert rows == OF_U1
     assert "'u1'" not in everything(engine)
     assert events.history(engine, "u1", to_us(ERASED_AT), 10).item_ids == []
     assert events.history(engine, "u2", to_us(ERASED_AT), 10).item_ids == ["item-c"]
@@ -125,14 +124,7 @@ def test_erasures_are_applied_again_to_a_restored_store(engine: Engine) -> None:
     assert erasures.remember(engine, [record]) == 1
     assert erasures.remember(engine, [record]) == 0
 
-    assert erasures.left(engine, record.subject, ERASED_AT) == {
-        "events": 3,
-        "exposures": 2,
-        "consents": 1,
-        "withdrawals": 1,
-        "users": 1,
-        "relations": 4,
-    }
+    assert erasures.left(engine, record.subject, ERASED_AT) == OF_U1
     gone = erasures.apply_erasures(engine)
     assert {name: gone[name] for name in ("events", "exposures", "withdrawals")} == {"events": 3, "exposures": 2, "withdrawals": 1}
     assert not any(erasures.left(engine, record.subject, ERASED_AT).values())
