@@ -97,8 +97,15 @@ class Ruled:
         """
         pins = {position: column for position, column in self.pins.items() if position <= k}
         placed = place_pins(slate, pins, k)
+        touched: list[list[str]] = [[] for _ in placed]
         pinned = set(pins.values())
-        return placed, [((self.pinned_by[column],) if column in pinned else ()) + self._on(column) for column in placed.tolist()]
+        for row, column in enumerate(placed.tolist()):
+            if column in pinned:
+                touched[row].append(self.pinned_by[column])
+        for rule_id, columns in self.applied:
+            for row in np.flatnonzero(_among(placed, columns)).tolist():
+                touched[row].append(rule_id)
+        return placed, [tuple(ids) for ids in touched]
 
     def kept_out(self, k: int) -> tuple[str, ...]:
         """Ids of the rules that excluded an item which would have been among the k best: they touched the slate by what is not on it."""
@@ -106,15 +113,7 @@ class Ruled:
             return ()
         best = top_k(self.before[None, :], k)[0]
         best = best[np.isfinite(self.before[best])]
-        return tuple(rule_id for rule_id, columns in self.applied if rule_id in self.excluding and np.isin(best, columns).any())
-
-    def _on(self, column: int) -> tuple[str, ...]:
-        found = []
-        for rule_id, columns in self.applied:
-            place = int(np.searchsorted(columns, column))
-            if place < len(columns) and columns[place] == column:
-                found.append(rule_id)
-        return tuple(found)
+        return tuple(rule_id for rule_id, columns in self.applied if rule_id in self.excluding and _among(best, columns).any())
 
 
 class RuleBook:
@@ -184,6 +183,13 @@ def place_pins(slate: Sequence[int] | Int64, pins: Mapping[int, int], k: int) ->
         if column is not None:
             placed.append(column)
     return np.array(placed, dtype=np.int64)
+
+
+def _among(columns: Int64, ascending: Int64) -> Bools:
+    """Which of some columns are among others, of which there is at least one."""
+    places = np.minimum(np.searchsorted(ascending, columns), len(ascending) - 1)
+    found: Bools = ascending[places] == columns
+    return found
 
 
 def _holds(rule: Rule, window: tuple[int, int], place: str | None, segments: Collection[str], at_us: int) -> bool:
