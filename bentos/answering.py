@@ -55,6 +55,11 @@ class Answering:
         self._ranking = Ranking()
 
     @property
+    def store(self) -> LiveStore:
+        """The live store, for what is neither a slate nor an event."""
+        return self._store
+
+    @property
     def ready(self) -> bool:
         """Whether a release is open and warm."""
         return self._changeover.ranker is not None

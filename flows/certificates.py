@@ -1,13 +1,12 @@
 """Erasure certificates: written while an erasure goes on, kept in the store and in git, and read back when the store has forgotten.
 
-A certificate counts and dates; whom it is about it knows by digest alone.
+A certificate counts and dates; whom it is about it knows by digest alone. What the store keeps of it is `footfall.store.certificates`'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -18,7 +17,10 @@ from flows.versions.workspace import BRANCH
 from footfall.documents import ErasureCertificate
 from footfall.paths import Paths
 from footfall.store import Engine, erasures
+from footfall.store.certificates import note, read
 from footfall.store.erasures import Erasure
+
+__all__ = ["RAW", "commit", "note", "path_of", "read", "recall", "remains", "trained_on"]
 
 RAW = "raw batches"
 """The place that training reads."""
@@ -27,13 +29,6 @@ RAW = "raw batches"
 def path_of(paths: Paths, erasure_id: str) -> Path:
     """Where a certificate lies, in git as the other reports are."""
     return paths.reports / "erasures" / f"{erasure_id}.json"
-
-
-def read(record: Erasure) -> ErasureCertificate:
-    """The certificate of an erasure as far as it goes."""
-    if record.certificate:
-        return ErasureCertificate.from_json(record.certificate, where=record.erasure_id)
-    return ErasureCertificate(record.erasure_id, record.subject, record.requested_at.isoformat())
 
 
 def recall(paths: Paths, engine: Engine) -> int:
@@ -45,19 +40,6 @@ def recall(paths: Paths, engine: Engine) -> int:
         requested, finished = datetime.fromisoformat(said.requested_at), datetime.fromisoformat(said.finished_at) if said.finished_at else None
         kept.append(Erasure(said.erasure_id, said.subject, requested, finished, text))
     return erasures.remember(engine, kept) if kept else 0
-
-
-def note(engine: Engine, record: Erasure, counts: dict[str, int], *, done: bool = False, releases: Sequence[dict[str, str]] = ()) -> None:
-    """Write what was found or done into an open certificate. Counts of an earlier look that was cut off stand when they were higher."""
-    known = read(next(one for one in erasures.unfinished(engine) if one.erasure_id == record.erasure_id))
-    places = {place["place"]: place for place in known.places}
-    now = datetime.now(UTC).isoformat()
-    for place, rows in counts.items():
-        before = places.get(place, {"place": place, "rows": 0, "at": None})
-        places[place] = {"place": place, "rows": max(rows, before["rows"]), "at": now if done else None}
-    affected = {one["release_id"]: one for one in [*known.releases, *releases]}
-    said = replace(known, requested_at=record.requested_at.isoformat(), places=list(places.values()), releases=list(affected.values()))
-    erasures.finish(engine, record.erasure_id, said.to_json(), None)
 
 
 def trained_on(root: Path, found: Sequence[Found]) -> list[dict[str, str]]:

@@ -32,6 +32,7 @@ from footfall.sources import erasing
 from footfall.sources.erased import Erased
 from footfall.sources.replacing import finish_replacing
 from footfall.store import Engine, erasures
+from footfall.store.certificates import erase_from_store
 from footfall.store.erasures import Erasure
 from footfall.tables import write_text
 
@@ -59,11 +60,7 @@ def erase(settings: Settings, user_ids: Iterable[str], *, wait_s: float = WAIT_S
         StoreError: the store cannot be reached. Nothing is erased then.
     """
     with _store_of(settings) as engine:
-        begun = []
-        for user_id in user_ids:
-            record, rows = erasures.begin(engine, user_id, datetime.now(UTC))
-            certificates.note(engine, record, {f"store {table}": count for table, count in rows.items()}, done=True)
-            begun.append(record.erasure_id)
+        begun = [erase_from_store(engine, user_id, datetime.now(UTC)).erasure_id for user_id in user_ids]
         return carry_out(settings, engine, begun, wait_s=wait_s)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bentos.routes import about, events, slates
+from bentos.routes import about, events, rules, shop, slates
 from bentos.web.endpoints import Endpoint
 
-ENDPOINTS: tuple[Endpoint, ...] = (*slates.ENDPOINTS, *events.ENDPOINTS, *about.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (*slates.ENDPOINTS, *events.ENDPOINTS, *shop.ENDPOINTS, *rules.ENDPOINTS, *about.ENDPOINTS)

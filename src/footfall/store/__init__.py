@@ -1,4 +1,4 @@
-"""The live store: events, exposures, releases, reviews and consent in SQL, SQLite by default, PostgreSQL or MySQL/MariaDB by URL.
+"""The live store: events, exposures, releases, reviews, consent and what the shop tells, in SQL. SQLite by default, others by URL.
 
 Every function takes the engine that `open_store` returns. Moments are BIGINT microseconds since the epoch, UTC.
 A write is durable when its function returns. The store knows nothing of models, HTTP or files other than its own.

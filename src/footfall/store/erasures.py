@@ -22,7 +22,7 @@ from footfall.errors import StoreError
 from footfall.store.engine import reading, writing
 from footfall.store.moments import from_us, to_us
 from footfall.store.rows import insert_new
-from footfall.store.tables import consents, erasures, events, exposures, withdrawals
+from footfall.store.tables import UPDATED_AT, consents, erasures, events, exposures, relations, users, withdrawals
 
 _CHUNK = 200
 _ANYBODY = "SELECT 1 FROM footfall_erasures LIMIT 1"
@@ -64,7 +64,7 @@ def begin(engine: Engine, user_id: str, requested_at: datetime) -> tuple[Erasure
         requested_at: UTC; what happens later is kept.
 
     Returns:
-        The record, and how many rows went, by table: events, exposures, consents, withdrawals.
+        The record, and how many rows went, by table: events, exposures, consents, withdrawals, users, relations.
 
     Raises:
         StoreError: the store cannot be reached. Nothing is erased then.
@@ -212,6 +212,7 @@ def _rows_of(connection: Connection, user_id: str, until_us: int, *, everything:
     before = [] if everything else [sa.or_(events.c.occurred_at <= until_us, events.c.received_at <= until_us)]
     mine = [events.c.user_id == user_id, *before]
     said = [consents.c.user_id == user_id]
+    related = sa.or_(relations.c.user_id == user_id, relations.c.other_user_id == user_id)
     if not everything:
         # a word about consent without a date is old, unless the user has come back
         back = connection.execute(sa.select(events.c.seq).where(events.c.user_id == user_id, events.c.occurred_at > until_us).limit(1)).first()
@@ -222,6 +223,9 @@ def _rows_of(connection: Connection, user_id: str, until_us: int, *, everything:
         (events, mine),
         (exposures, [exposures.c.user_id == user_id, *([] if everything else [exposures.c.shown_at <= until_us])]),
         (consents, said),
+        (users, [users.c.user_id == user_id, *([] if everything else [users.c[UPDATED_AT] <= until_us])]),
+        # those of the other one too, who is not erased: they name this user
+        (relations, [related, *([] if everything else [relations.c[UPDATED_AT] <= until_us])]),
     ]
 
 
@@ -236,7 +240,7 @@ def _users(engine: Engine) -> Iterator[str]:
     """Everybody of whom the store has a row."""
     known: set[str] = set()
     with reading(engine) as connection:
-        for column in (events.c.user_id, exposures.c.user_id, consents.c.user_id):
+        for column in (events.c.user_id, exposures.c.user_id, consents.c.user_id, users.c.user_id, relations.c.user_id, relations.c.other_user_id):
             known.update(name for name in connection.execute(sa.select(column).distinct()).scalars() if name is not None)
     yield from sorted(known)
 

@@ -3,6 +3,7 @@
 An event that came by HTTP leaves once the batch that it went into is accepted; one that waits for its export, or whose batch is held, stays,
 however old it is. All others came with a batch that was accepted in the same ingest.
 Exposures are in the store alone: their months are over when they are dropped, and a backup is their last copy.
+What the shop tells (items, users, relations, campaigns, rules and who changed them) is what holds now, not what happened: it stays.
 """
 
 from __future__ import annotations

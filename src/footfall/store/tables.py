@@ -12,10 +12,11 @@ from sqlalchemy.ext.compiler import compiles
 
 from footfall.contracts import C
 
-SCHEMA_REVISION: Final = "0002"
+SCHEMA_REVISION: Final = "0003"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 VERSION_TABLE: Final = "footfall_schema"
+UPDATED_AT: Final = "updated_at"
 
 
 class Id(sa.String):
@@ -167,4 +168,81 @@ erasures: Final = sa.Table(
     _moment("finished_at", nullable=True),
     sa.Column("certificate", Words),
     sa.Index("footfall_erasures_by_subject", "subject"),
+)
+
+items: Final = sa.Table(
+    "footfall_items",
+    metadata,
+    sa.Column(C.ITEM_ID, Id(128), primary_key=True),
+    sa.Column(C.TITLE, Words, nullable=False),
+    sa.Column(C.DESCRIPTION, Words),
+    sa.Column(C.BRAND, Id(128)),
+    sa.Column(C.CATEGORY_PATH, Id(512), nullable=False),
+    sa.Column(C.PRICE_MINOR, sa.BigInteger),
+    sa.Column(C.CURRENCY, Id(8)),
+    sa.Column(C.IMAGE, Words),
+    sa.Column(C.ATTRIBUTES, Words, nullable=False),
+    _moment(C.AVAILABLE_FROM, nullable=True),
+    sa.Column(C.AVAILABLE, sa.SmallInteger, nullable=False),
+    sa.Column(C.RECOMMENDABLE, sa.SmallInteger, nullable=False),
+    _moment(UPDATED_AT),
+)
+
+users: Final = sa.Table(
+    "footfall_users",
+    metadata,
+    sa.Column(C.USER_ID, Id(64), primary_key=True),
+    sa.Column(C.ATTRIBUTES, Words, nullable=False),
+    _moment(C.FIRST_SEEN_AT),
+    _moment(UPDATED_AT),
+)
+
+relations: Final = sa.Table(
+    "footfall_relations",
+    metadata,
+    sa.Column(C.USER_ID, Id(64), primary_key=True),
+    sa.Column(C.OTHER_USER_ID, Id(64), primary_key=True),
+    sa.Column(C.KIND, Id(32), primary_key=True),
+    _moment(C.SINCE),
+    _moment(UPDATED_AT),
+    sa.Index("footfall_relations_by_other", C.OTHER_USER_ID),
+)
+
+campaigns: Final = sa.Table(
+    "footfall_campaigns",
+    metadata,
+    sa.Column(C.CAMPAIGN_ID, Id(128), primary_key=True),
+    sa.Column(C.KIND, Id(64), nullable=False),
+    _moment(C.STARTS),
+    _moment(C.ENDS),
+    sa.Column(C.ITEMS, Words, nullable=False),
+    _moment(UPDATED_AT),
+)
+
+rules: Final = sa.Table(
+    "footfall_rules",
+    metadata,
+    sa.Column("rule_id", Id(64), primary_key=True),
+    sa.Column("document", Words, nullable=False),
+    sa.Column("enabled", sa.SmallInteger, nullable=False),
+    _moment(UPDATED_AT),
+)
+
+rule_changes: Final = sa.Table(
+    "footfall_rule_changes",
+    metadata,
+    sa.Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("rule_id", Id(64), nullable=False),
+    sa.Column("who", Id(128), nullable=False),
+    _moment("changed_at"),
+    sa.Column("document_before", Words, comment="NULL: the rule is new"),
+    sa.Column("document_after", Words, comment="NULL: the rule was removed"),
+    sa.Index("footfall_rule_changes_by_rule", "rule_id", "seq"),
+)
+
+revisions: Final = sa.Table(
+    "footfall_revisions",
+    metadata,
+    sa.Column("subject", Id(32), primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False, comment="another number after every change: 0 until the first"),
 )

@@ -51,6 +51,6 @@ def ask(app: ASGIApp, method: str, path: str, body: object = None, *, server: tu
     """Send one request; a body that is no bytes is sent as JSON, and `content_type=...` says otherwise."""
     parts = [] if body is None else [body] if isinstance(body, bytes) else body if isinstance(body, list) else [json.dumps(body).encode()]
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    if method == "POST":
+    if method in ("POST", "PUT"):
         given = {"content-type": "application/json", **given}
     return asyncio.run(ask_in_loop(app, method, path, parts, given, server))

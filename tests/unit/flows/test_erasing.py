@@ -80,7 +80,7 @@ def test_the_certificate_counts_rows_by_place_and_names_what_cannot_be_rebuilt(s
     rows = {"raw batches": 5, "held batches": 1, "quarantine": 1, "landing": 1, "tables": 5, "sequences": 4}
     objects = 5 + (2 + 4 + 1) + (2 + 4)  # raw batches; tables and sequences of two releases, which share their users
     rows |= {"dvc cache": objects, "dvc remote footfall": objects}
-    stored = {"store events": 4, "store exposures": 1, "store consents": 1, "store withdrawals": 0}
+    stored = {"store events": 4, "store exposures": 1, "store consents": 1, "store withdrawals": 0, "store users": 0, "store relations": 0}
     assert places(certificate) == stored | rows
     assert all(place["at"] for place in certificate.places)
     assert certificate.releases == [{"release_id": name, "revision": git(root, "rev-list", "-n1", f"release/{name}")} for name in ("r0", "r1")]

@@ -216,6 +216,26 @@ def test_a_backup_of_an_earlier_footfall_is_taken(saved: Path, sqlite: Engine) -
     backup.restore(sqlite, saved, (), replace=True)
 
 
+def test_a_backup_from_before_the_shop_told_of_items_leaves_none(saved: Path, sqlite: Engine) -> None:
+    later = {"items", "users", "relations", "campaigns", "rules", "rule_changes", "revisions"}
+    new = {f"footfall_{name}" for name in later}
+
+    def earlier(name: str, data: bytes) -> tuple[str, bytes] | None:
+        if name.partition("/")[0] in new:
+            return None
+        if name != "manifest.json":
+            return name, data
+        said = json.loads(data)
+        tables = {table: rows for table, rows in said["tables"].items() if table not in new}
+        parts = {part: digest for part, digest in said["parts"].items() if part.partition("/")[0] not in new}
+        return name, json.dumps(said | {"revision": "0002", "tables": tables, "parts": parts}).encode()
+
+    rewritten(saved, earlier)
+    backup.restore(sqlite, saved, (), replace=True)
+
+    assert {name for name, rows in everything(sqlite).items() if not rows} == new
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no backup at all" * 100, b"\0" * 10240])
 def test_what_is_no_backup_is_named(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "none.backup"

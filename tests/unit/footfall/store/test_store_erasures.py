@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from footfall.contracts import EVENTS, EXPOSURES, USERS, C
+from footfall.contracts import EVENTS, EXPOSURES, RELATIONS, USERS, C
 from footfall.errors import StoreError
-from footfall.store import Engine, consent, erasures, events, exposures
+from footfall.store import Engine, consent, erasures, events, exposures, shop_relations, shop_users
 from footfall.store.moments import to_us
 from footfall.store.rows import to_rows
 from footfall.store.tables import metadata
@@ -18,6 +18,7 @@ from tests.unit.footfall.store.store_rows import MINUTE, NOON, event, events_tab
 
 ERASED_AT = NOON + 60 * MINUTE
 OTHER = {"user_id": "u2"}
+OF_U1 = {"events": 3, "exposures": 2, "consents": 1, "withdrawals": 1, "users": 1, "relations": 4}
 
 
 def fill(engine: Engine) -> None:
@@ -28,6 +29,10 @@ def fill(engine: Engine) -> None:
     exposures.append(engine, slate("r2", "i1").set_column(7, C.USER_ID, pa.array(["u2"])))
     rows = [{C.USER_ID: user, C.ATTRIBUTES: "{}", C.CONSENT: '{"personalise": false}', C.FIRST_SEEN_AT: NOON} for user in ("u1", "u2")]
     consent.record(engine, pa.Table.from_pylist(rows, USERS.schema))
+    shop_users.put(engine, [shop_users.Told("u1", {"tier": "gold"}), shop_users.Told("u2")], NOON)
+    related = [("u1", "u2", "household"), ("u2", "u1", "friend"), ("u2", "u3", "friend")]
+    told = [dict(zip(RELATIONS.schema.names, (*row, NOON), strict=True)) for row in related]
+    shop_relations.put(engine, pa.Table.from_pylist(told, RELATIONS.schema), NOON)
 
 
 def everything(engine: Engine) -> str:
@@ -40,12 +45,14 @@ def test_an_erased_user_is_gone_from_every_table_and_nobody_else_is(engine: Engi
     fill(engine)
     record, rows = erasures.begin(engine, "u1", ERASED_AT)
 
-    assert rows == {"events": 3, "exposures": 2, "consents": 1, "withdrawals": 1}
+    assert rows == OF_U1
     assert "'u1'" not in everything(engine)
     assert events.history(engine, "u1", to_us(ERASED_AT), 10).item_ids == []
     assert events.history(engine, "u2", to_us(ERASED_AT), 10).item_ids == ["item-c"]
     assert consent.refusals(engine, "personalise") == {"u2"}
     assert exposures.count_slates(engine) == 1
+    assert shop_users.count(engine) == 1
+    assert shop_relations.of(engine, "u2").column(C.OTHER_USER_ID).to_pylist() == ["u3"]
     assert erasures.unfinished(engine) == [record]
     assert erasures.subjects(engine) == {erasures.subject_of("u1"): to_us(ERASED_AT)}
 
@@ -59,6 +66,30 @@ def test_what_they_did_before_does_not_come_back_and_what_they_do_after_is_kept(
 
     assert (again.accepted, again.erased, again.duplicates) == (2, 3, [])
     assert events.history(engine, "u1", to_us(NOON + timedelta(days=1)), 10).item_ids == ["item-new"]
+
+
+def test_what_the_shop_said_before_does_not_come_back_and_what_it_says_after_is_kept(engine: Engine) -> None:
+    erasures.begin(engine, "u1", ERASED_AT)
+    related = pa.Table.from_pylist([{C.USER_ID: "u2", C.OTHER_USER_ID: "u1", C.KIND: "friend", C.SINCE: NOON}], RELATIONS.schema)
+    for late in (0, 60):
+        assert shop_users.put(engine, [shop_users.Told("u1", {"tier": "gold"})], NOON + late * MINUTE) == 0
+        assert shop_relations.put(engine, related, NOON + late * MINUTE) == 0
+
+    assert shop_users.put(engine, [shop_users.Told("u1", {"tier": "new"})], NOON + 61 * MINUTE) == 1
+    assert shop_relations.put(engine, related, NOON + 61 * MINUTE) == 2
+
+    assert erasures.sweep(engine, "u1", ERASED_AT) == {}
+    assert shop_users.attributes(engine, "u1") == {"tier": "new"}
+
+
+def test_somebody_of_whom_the_shop_only_told_is_found_by_the_digest(engine: Engine) -> None:
+    shop_users.put(engine, [shop_users.Told("u7", {"tier": "gold"})], NOON)
+    assert erasures.left(engine, erasures.subject_of("u7"), ERASED_AT)["users"] == 1
+
+    erasures.remember(engine, [erasures.Erasure("one", erasures.subject_of("u7"), ERASED_AT)])
+
+    assert erasures.apply_erasures(engine)["users"] == 1
+    assert shop_users.count(engine) == 0
 
 
 def test_a_slate_and_events_on_their_way_during_the_erasure_are_dropped(engine: Engine) -> None:
@@ -93,7 +124,7 @@ def test_erasures_are_applied_again_to_a_restored_store(engine: Engine) -> None:
     assert erasures.remember(engine, [record]) == 1
     assert erasures.remember(engine, [record]) == 0
 
-    assert erasures.left(engine, record.subject, ERASED_AT) == {"events": 3, "exposures": 2, "consents": 1, "withdrawals": 1}
+    assert erasures.left(engine, record.subject, ERASED_AT) == OF_U1
     gone = erasures.apply_erasures(engine)
     assert {name: gone[name] for name in ("events", "exposures", "withdrawals")} == {"events": 3, "exposures": 2, "withdrawals": 1}
     assert not any(erasures.left(engine, record.subject, ERASED_AT).values())

@@ -83,7 +83,7 @@ def test_more_than_one_transaction_of_rows_goes(engine: Engine, monkeypatch: pyt
 
 def test_an_sqlite_file_gives_its_room_back(sqlite: Engine) -> None:
     path = Path(str(sqlite.url.database))
-    events.append(sqlite, events_table(*[event(f"e{n:05d}", -50 * DAY, text="x" * 200) for n in range(4000)], event("new")))
+    events.append(sqlite, events_table(*[event(f"e{n:05d}", -50 * DAY, text="x" * 200) for n in range(6000)], event("new")))
     with sqlite.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
 
