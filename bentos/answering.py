@@ -6,63 +6,79 @@ import logging
 import time
 import uuid
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from bentos.changeover import Changeover, Ranker
+from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
+from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
 from bentos.ranking import Ranking
+from bentos.shop_window import Shop, ShopWindow
 from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
-from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
-from footfall.core.slates import NOTHING_PASSES
+from footfall.core.exploration import Exploration
+from footfall.core.rules import Ruling
+from footfall.core.slates import Drawing
 from footfall.errors import StoreError
-from footfall.recommender import History, Slate, Wishes
+from footfall.home import Row as HomeRow
+from footfall.home import home_page
+from footfall.recommender import POPULARITY, History, Recommender, Scored, Slate, Wishes
+from footfall.rules import segments_of
 from footfall.store.events import Appended, UserHistory
-from footfall.store.serving import read_user
+from footfall.store.serving import StoredUser, read_user
 
 logger = logging.getLogger("footfall.service")
 
 ARM = "champion"
-POPULARITY = "popularity_28d"
 HISTORY_UNAVAILABLE = "history_unavailable"
 NO_CONSENT = "no_consent"
 MODEL_FAILED = "model_failed"
-DEGRADED = (NO_HISTORY, HISTORY_UNAVAILABLE, NO_CONSENT, MODEL_FAILED, SCORES_NOT_FINITE, NOTHING_PASSES)
-"""Why a slate may not be what was asked for."""
-_NONE = UserHistory([], [], [])
+_CART = "cart"
+_NOBODY = StoredUser(True, UserHistory([], [], []))
+_NOTHING_DRAWN = Exploration()
 
 
 @dataclass(frozen=True)
-class SlateRequest:
-    """What is asked for; `user_id` is a pseudonym already, moments are microseconds."""
+class _Known:
+    """What is known of a shopper: history and segments, and why it is less than it should be."""
 
-    user_id: str | None
-    at_us: int
-    k: int = 10
-    events: list[dict[str, Any]] = field(default_factory=list)
-    exclude: list[str] = field(default_factory=list)
+    history: History
+    segments: frozenset[str]
+    degraded: str | None
 
 
 class Answering:
-    """The service without its HTTP."""
+    """The service without its HTTP.
 
-    def __init__(self, store: LiveStore, writer: Writer, changeover: Changeover, measures: Measures) -> None:
-        """Take the parts."""
+    Args:
+        store, writer, changeover, measures: its parts.
+        exploration: how much of each user's slate is left to chance.
+    """
+
+    def __init__(
+        self, store: LiveStore, writer: Writer, changeover: Changeover, measures: Measures, exploration: Exploration = _NOTHING_DRAWN
+    ) -> None:
         self._store, self._writer, self._changeover, self._measures = store, writer, changeover, measures
+        self._exploration = exploration
         self._ranking = Ranking()
+        self.shop_window = ShopWindow(store)
+        self.shop_window.start()
 
     @property
     def store(self) -> LiveStore:
-        """The live store, for what is neither a slate nor an event."""
+        """Where the shop's own words are kept."""
         return self._store
 
     @property
     def ready(self) -> bool:
         """Whether a release is open and warm."""
         return self._changeover.ranker is not None
+
+    def close(self) -> None:
+        """Stop looking for changes."""
+        self.shop_window.close()
 
     def describe(self) -> dict[str, Any]:
         """What serves, for operators."""
@@ -77,23 +93,69 @@ class Answering:
         }
 
     def recommend(self, request: SlateRequest) -> dict[str, Any]:
-        """Answer one slate request and log the exposure; blocks for some milliseconds.
+        """Answer one slate request and log the exposure of a user's; blocks for a millisecond or some.
 
         Raises:
             Problem: 503, no release is open yet.
         """
         started = time.perf_counter()
-        ranker = self._changeover.ranker
-        if ranker is None:
-            raise busy("no release is open yet")
-        history, degraded = self._history(request, ranker)
-        slate = self._rank(ranker, history, request)
-        degraded = degraded or slate.degraded
+        ranker, shop = self._open()
+        known = self._known(request.shopper, ranker, shop)
         request_id = uuid.uuid4().hex
-        self._log(request, request_id, ranker.release_id, slate)
-        self._measures.count_slate(ranker.release_id, degraded, time.perf_counter() - started)
-        items = [{"position": line.position, "item_id": line.item_id, "score": line.score, "reason": line.reason} for line in slate.items]
-        return {"request_id": request_id, "release": ranker.release_id, "degraded": degraded, "items": items}
+        wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, request_id)
+        slate = self._rank(ranker, known.history, request.shopper.at_us, wishes)
+        self._log(request.shopper, request_id, ranker.release_id, slate)
+        self._measures.count_slate(ranker.release_id, known.degraded or slate.degraded, time.perf_counter() - started)
+        return {"request_id": request_id, "release": ranker.release_id, "arm": ARM, **_as_json(slate, known.degraded)}
+
+    def similar(self, request: ItemsRequest) -> dict[str, Any]:
+        """What may be bought in the place of an item.
+
+        Raises:
+            Problem: 503, no release is open yet.
+        """
+        ranker, shop = self._open()
+        wishes = self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None)
+        return {"release": ranker.release_id, **_as_json(ranker.similar(request.item_ids[0], wishes, shop.facts))}
+
+    def complementary(self, request: ItemsRequest) -> dict[str, Any]:
+        """What is bought with some items.
+
+        Raises:
+            Problem: 503, no release is open yet.
+        """
+        ranker, shop = self._open()
+        wishes = self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None)
+        return {"release": ranker.release_id, **_as_json(ranker.complementary(request.item_ids, wishes, shop.facts))}
+
+    def score(self, request: ScoreRequest) -> dict[str, Any]:
+        """How some items stand with a shopper, without rules.
+
+        Raises:
+            Problem: 503, no release is open yet.
+        """
+        ranker, shop = self._open()
+        known = self._known(request.shopper, ranker, shop)
+        scored: Scored = ranker.score(ranker.encode([known.history]), request.shopper.at_us, [request.item_ids])[0]
+        items = [{"item_id": item_id, "score": score} for item_id, score in zip(request.item_ids, scored.scores, strict=True)]
+        return {"release": ranker.release_id, "degraded": known.degraded or scored.degraded, "items": items}
+
+    def home(self, request: HomeRequest) -> dict[str, Any]:
+        """A page of rows, each an exposure of its own for a user.
+
+        Raises:
+            Problem: 503, no release is open yet.
+        """
+        ranker, shop = self._open()
+        known = self._known(request.shopper, ranker, shop)
+        wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
+        at_us = request.shopper.at_us
+        rows = [(uuid.uuid4().hex, row) for row in home_page(ranker, ranker.encode([known.history]), at_us, wishes, shop.facts, request.rows)]
+        for request_id, row in rows:
+            self._log(request.shopper, request_id, ranker.release_id, row.slate)
+        found = [_row_as_json(request_id, row) for request_id, row in rows]
+        degraded = known.degraded or next((row.slate.degraded for _, row in rows if row.slate.degraded), None)
+        return {"release": ranker.release_id, "arm": ARM, "degraded": degraded, "rows": found}
 
     def append(self, rows: list[Row]) -> Future[Appended]:
         """Queue events for the store.
@@ -106,43 +168,95 @@ class Answering:
         except QueueFullError as error:
             raise busy("too many events wait to be stored") from error
 
-    def _history(self, request: SlateRequest, ranker: Ranker) -> tuple[History, str | None]:
-        stored, degraded = _NONE, None
-        if request.user_id is not None:
+    def _open(self) -> tuple[Recommender, Shop]:
+        ranker = self._changeover.ranker
+        if ranker is None:
+            raise busy("no release is open yet")
+        return ranker, self.shop_window.of(ranker.vocabulary)
+
+    def _known(self, shopper: Shopper, ranker: Recommender, shop: Shop) -> _Known:
+        stored, degraded = _NOBODY, None
+        if shopper.user_id is not None:
+            wanted = {"signals": ranker.reads_signals, "attributes": len(shop.book) > 0}
             try:
-                consented, stored = self._store.call(read_user, request.user_id, request.at_us, ranker.history_events, ranker.reads_signals)
-                if not consented:
-                    return History([], [], []), NO_CONSENT
+                stored = self._store.call(read_user, shopper.user_id, shopper.at_us, ranker.history_events, **wanted)
+                if not stored.consented:
+                    return _Known(History([], [], []), frozenset(), NO_CONSENT)
             except StoreError:
                 degraded = HISTORY_UNAVAILABLE
-        inline = request.events
-        return History(
-            stored.item_ids + [event.get(C.ITEM_ID) for event in inline],
-            stored.event_types + [event[C.EVENT_TYPE] for event in inline],
+        inline, past = shopper.events, stored.history
+        history = History(
+            past.item_ids + [event.get(C.ITEM_ID) for event in inline],
+            past.event_types + [event[C.EVENT_TYPE] for event in inline],
             # an event of this very session without a moment happened just before the request
-            stored.occurred_at_us + [event.get(C.OCCURRED_AT, request.at_us - 1) for event in inline],
-            (stored.queries or [None] * len(stored.item_ids)) + [event.get(C.QUERY) for event in inline],
-            (stored.durations_s or [None] * len(stored.item_ids)) + [event.get(C.DURATION_S) for event in inline],
-        ), degraded
+            past.occurred_at_us + [event.get(C.OCCURRED_AT, shopper.at_us - 1) for event in inline],
+            (past.queries or [None] * len(past.item_ids)) + [event.get(C.QUERY) for event in inline],
+            (past.durations_s or [None] * len(past.item_ids)) + [event.get(C.DURATION_S) for event in inline],
+        )
+        return _Known(history, segments_of(stored.attributes), degraded)
 
-    def _rank(self, ranker: Ranker, history: History, request: SlateRequest) -> Slate:
-        wishes = Wishes(request.k, request.exclude)
+    def _wishes(self, shelf: Shelf, shop: Shop, shopper: Shopper, segments: frozenset[str], request_id: str | None) -> Wishes:
+        """What the slate must be, and who has a say in it."""
+        withdrawn = shop.facts.withdrawn
+        allowed = ~withdrawn if withdrawn.any() else None
+        if shelf.filters is not None:
+            passing = shelf.filters.passing(shop.facts, shopper.at_us)
+            allowed = passing if allowed is None else passing & allowed
+        drawn = self._exploration.rate > 0 and request_id is not None and shopper.user_id is not None
+        return Wishes(
+            shelf.k,
+            shelf.exclude,
+            allowed,
+            unbought=shelf.unbought,
+            diversity=shelf.diversity,
+            context=shelf.context,
+            cart=shelf.place == _CART,
+            ruling=Ruling(shop.book, shelf.place, segments, shopper.at_us) if len(shop.book) else None,
+            drawing=Drawing(self._exploration, request_id) if drawn and request_id is not None else None,
+        )
+
+    def _rank(self, ranker: Recommender, history: History, at_us: int, wishes: Wishes) -> Slate:
         try:
-            return self._ranking.rank(ranker, history, request.at_us, wishes)
+            return self._ranking.rank(ranker, history, at_us, wishes)
         except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
             logger.exception("release %s failed on a request; the popular items are shown", ranker.release_id)
         nothing = ranker.encode([History([], [], [])])
-        popular = ranker.recommend(nothing, request.at_us, wishes, POPULARITY)[0]
-        return Slate(popular.items, popular.policy, MODEL_FAILED)
+        popular = ranker.recommend(nothing, at_us, wishes, POPULARITY)[0]
+        return Slate(popular.items, popular.policy, MODEL_FAILED, popular.kept_out)
 
-    def _log(self, request: SlateRequest, request_id: str, release_id: str, slate: Slate) -> None:
-        if request.user_id is None:  # of who is nobody in particular nothing is kept
+    def _log(self, shopper: Shopper, request_id: str, release_id: str, slate: Slate) -> None:
+        if shopper.user_id is None:  # of who is nobody in particular nothing is kept
             return
-        policy = slate.policy if slate.degraded is None else POPULARITY
         self._writer.log_exposures(
             [
                 # in the order of the EXPOSURES contract
-                (request_id, n, item_id, score, 1.0, policy, reason, request.user_id, request.at_us, release_id, ARM)
-                for n, item_id, score, reason in slate.items
+                (
+                    *(request_id, line.position, line.item_id, line.score, line.propensity, _policy(slate), line.reason),
+                    *(shopper.user_id, shopper.at_us, release_id, ARM),
+                )
+                for line in slate.items
             ]
         )
+
+
+def _policy(slate: Slate) -> str:
+    return slate.policy if slate.degraded is None else POPULARITY
+
+
+def _as_json(slate: Slate, degraded: str | None = None) -> dict[str, Any]:
+    items = [
+        {
+            "position": line.position,
+            "item_id": line.item_id,
+            "score": line.score,
+            "propensity": line.propensity,
+            "reason": line.reason,
+            "rules": list(line.rules),
+        }
+        for line in slate.items
+    ]
+    return {"policy": _policy(slate), "degraded": degraded or slate.degraded, "rules_excluding": list(slate.kept_out), "items": items}
+
+
+def _row_as_json(request_id: str, row: HomeRow) -> dict[str, Any]:
+    return {"request_id": request_id, "kind": row.kind, "about": row.about, "title": row.title, **_as_json(row.slate)}

@@ -9,16 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
-from footfall.core.sequences import Int64, Sequences
 from footfall.errors import FootfallError, StoreError
-from footfall.recommender import History, Slate, Wishes
+from footfall.recommender import History, Recommender, Wishes
 from footfall.store import releases
 
 logger = logging.getLogger("footfall.service")
@@ -28,33 +26,6 @@ RETRY_S = 30.0
 """A champion that could not be opened is tried again after so long."""
 
 _WARM_UP_AT_US = 4_102_444_800_000_000  # 2100-01-01: later than every event
-
-
-class Ranker(Protocol):
-    """What is needed of a recommender."""
-
-    @property
-    def release_id(self) -> str:
-        """The release it serves."""
-        ...
-
-    @property
-    def history_events(self) -> int:
-        """Newest events of a history that it reads."""
-        ...
-
-    @property
-    def reads_signals(self) -> bool:
-        """Whether it looks at queries and durations."""
-        ...
-
-    def encode(self, histories: Sequence[History]) -> Sequences:
-        """Histories as model input."""
-        ...
-
-    def recommend(self, sequences: Sequences, at: int | Int64, wishes: Wishes | Sequence[Wishes], policy: str) -> list[Slate]:
-        """One slate a history."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +43,7 @@ class Changeover:
         self,
         store: LiveStore,
         measures: Measures,
-        open_ranker: Callable[[Path], Ranker],
+        open_ranker: Callable[[Path], Recommender],
         find_bundle: Callable[[str], Path],
         built_with: str | None = None,
     ) -> None:
@@ -87,7 +58,7 @@ class Changeover:
         """
         self._store, self._measures = store, measures
         self._open_ranker, self._find_bundle = open_ranker, find_bundle
-        self._ranker: Ranker | None = None
+        self._ranker: Recommender | None = None
         self._failed: tuple[str, float] | None = None
         self.failure: str | None = None
         self._stop = threading.Event()
@@ -98,7 +69,7 @@ class Changeover:
         self._thread.start()
 
     @property
-    def ranker(self) -> Ranker | None:
+    def ranker(self) -> Recommender | None:
         """What serves now; None until a first release could be opened."""
         return self._ranker
 
@@ -147,7 +118,7 @@ class Changeover:
                 logger.exception("could not look for a new release")
 
 
-def warm_up(ranker: Ranker) -> None:
+def warm_up(ranker: Recommender) -> None:
     """Answer a few requests that nobody asked, so that the first real one is as quick as the others.
 
     Raises:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bentos.changeover import Ranker
 from footfall.core.sequences import Int64
-from footfall.recommender import FUSED, History, Slate, Wishes
+from footfall.recommender import FUSED, History, Recommender, Slate, Wishes
 
 MOST = 32
 """Histories in one pass: enough for throughput, few enough that nobody waits long for the others."""
@@ -22,7 +21,7 @@ MOST = 32
 
 @dataclass(eq=False)
 class _Job:
-    ranker: Ranker
+    ranker: Recommender
     history: History
     at_us: int
     wishes: Wishes
@@ -39,7 +38,7 @@ class Ranking:
         self._turn = threading.Lock()
         self._waiting: deque[_Job] = deque()
 
-    def rank(self, ranker: Ranker, history: History, at_us: int, wishes: Wishes) -> Slate:
+    def rank(self, ranker: Recommender, history: History, at_us: int, wishes: Wishes) -> Slate:
         """The fused slate of one history; raises what `ranker` raises for it."""
         job = _Job(ranker, history, at_us, wishes)
         self._waiting.append(job)

@@ -77,6 +77,7 @@ class Footfall:
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML ships no types
     def close(self) -> None:
         """Write what waits to be written, and let go of the store; all requests have been answered by now."""
+        self._answering.close()
         self._changeover.close()
         self._threads.shutdown()
         self._writer.close()

@@ -1,4 +1,4 @@
-"""Merchant rules: what holds, who changed it. A change is heard by every worker within its next look at the store."""
+"""Merchant rules: what holds, who changed it. A change holds from the next request on; other workers hear of it within a second."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def _rule(found: dict[str, Any], _asked: Asked) -> Rule:
 def _keep(told: list[Rule], asked: Asked) -> None:
     try:
         asked.parts.answering.store.call(rules.put, told, who=_WHO, at=from_us(asked.at_us))
+        asked.parts.answering.shop_window.look()
     except ContractError as error:
         raise Problem(
             400, "invalid", error.what, where=error.where, expected=error.expected, found=error.found, next_step="DELETE /v1/rules/{rule_id}"
@@ -101,7 +102,9 @@ async def _changes(asked: Asked) -> Response:
 
 
 def _remove_from(asked: Asked) -> bool:
-    return asked.parts.answering.store.call(rules.remove, asked.path["rule_id"], who=_WHO, at=from_us(asked.at_us))
+    removed = asked.parts.answering.store.call(rules.remove, asked.path["rule_id"], who=_WHO, at=from_us(asked.at_us))
+    asked.parts.answering.shop_window.look()
+    return removed
 
 
 async def _remove(asked: Asked) -> Response:

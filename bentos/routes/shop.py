@@ -123,6 +123,7 @@ def _item(found: dict[str, Any], _asked: Asked) -> dict[str, Any]:
 
 def _keep_items(rows: list[dict[str, Any]], asked: Asked) -> None:
     asked.parts.answering.store.call(shop_items.put, pa.Table.from_pylist(rows, CATALOGUE.schema), from_us(asked.at_us))
+    asked.parts.answering.shop_window.look()
 
 
 def _user(found: dict[str, Any], asked: Asked) -> dict[str, Any]:

@@ -125,15 +125,6 @@ def segments_of(attributes: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
-def category_of(path: str) -> str:
-    """A category path without stray white space: parts with ` > ` between them.
-
-    >>> category_of("food>dairy >  milk")
-    'food > dairy > milk'
-    """
-    return " > ".join(part.strip() for part in path.split(">"))
-
-
 def _is_whole(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 

@@ -1,6 +1,6 @@
 """Merchant rules on one user's scores: exclude, boost, bury, and pins on the finished slate. Which rule touched which item is kept.
 
-    book = RuleBook(rules, facts)                 once, whenever rules or items have changed
+    book = RuleBook(rules, vocabulary, facts)     once, whenever rules or items have changed
     ruled = book.apply(scores, place=..., segments=..., at_us=...)
     ... rank `ruled.scores`, diversify, explore: a slate of columns ...
     slate, touched = ruled.finish(slate, k)
@@ -10,59 +10,16 @@ Excluded beats pinned, whatever the priorities: what must not be shown is not sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from footfall.core.item_facts import CatalogueFacts
 from footfall.core.metrics import Bools, Float64, top_k
-from footfall.core.sequences import Int32, Int64
-from footfall.rules import BOOST, BURY, EXCLUDE, PIN, Rule, category_of
-
-
-@dataclass(frozen=True)
-class ItemFacts:
-    """What rules match items by; V items in the order of the columns of scores.
-
-    Attributes:
-        columns: item_id -> column.
-        brands, categories: the words that codes stand for; categories are whole paths.
-        brand, category: (V,) codes, -1 where an item has none that is known.
-    """
-
-    columns: Mapping[str, int]
-    brands: tuple[str, ...]
-    categories: tuple[str, ...]
-    brand: Int32
-    category: Int32
-
-    @classmethod
-    def of(cls, item_ids: Sequence[str], brands: Sequence[str | None], category_paths: Sequence[str | None]) -> ItemFacts:
-        """From a row an item; None where nothing is known.
-
-        Raises:
-            ValueError: lists of different lengths.
-        """
-        if not len(item_ids) == len(brands) == len(category_paths):
-            raise ValueError(f"{len(item_ids)} items, {len(brands)} brands and {len(category_paths)} categories")
-        brand_words, brand = _coded(brands)
-        category_words, category = _coded([None if path is None else category_of(path) for path in category_paths])
-        return cls({item_id: column for column, item_id in enumerate(item_ids)}, brand_words, category_words, brand, category)
-
-    def matching(self, rule: Rule) -> Int64:
-        """Ascending columns of the items that the rule matches; items that are not among these V are passed over."""
-        fits = np.ones(len(self.brand), dtype=bool)
-        if rule.items:
-            named = np.zeros(len(self.brand), dtype=bool)
-            named[[self.columns[item_id] for item_id in rule.items if item_id in self.columns]] = True
-            fits &= named
-        if rule.brands:
-            fits &= _has(self.brand, self.brands, set(rule.brands).__contains__)
-        if rule.categories:
-            paths = [category_of(path) for path in rule.categories]
-            below = tuple(f"{path} > " for path in paths)
-            fits &= _has(self.category, self.categories, lambda path: path in paths or path.startswith(below))
-        return np.flatnonzero(fits).astype(np.int64)
+from footfall.core.sequences import Int64
+from footfall.core.vocabulary import Vocabulary
+from footfall.rules import BOOST, BURY, EXCLUDE, PIN, Rule
 
 
 @dataclass(frozen=True)
@@ -97,15 +54,15 @@ class Ruled:
         """
         pins = {position: column for position, column in self.pins.items() if position <= k}
         placed = place_pins(slate, pins, k)
-        touched: list[list[str]] = [[] for _ in placed]
-        pinned = set(pins.values())
-        for row, column in enumerate(placed.tolist()):
-            if column in pinned:
-                touched[row].append(self.pinned_by[column])
-        for rule_id, columns in self.applied:
-            for row in np.flatnonzero(_among(placed, columns)).tolist():
+        return placed, self.touching(placed)
+
+    def touching(self, columns: Int64) -> list[tuple[str, ...]]:
+        """Of each column the ids of the rules that touched it, its pin's first."""
+        touched = [[self.pinned_by[column]] if column in self.pinned_by else [] for column in columns.tolist()]
+        for rule_id, among in self.applied:
+            for row in np.flatnonzero(_among(columns, among)).tolist():
                 touched[row].append(rule_id)
-        return placed, [tuple(ids) for ids in touched]
+        return [tuple(ids) for ids in touched]
 
     def kept_out(self, k: int) -> tuple[str, ...]:
         """Ids of the rules that excluded an item which would have been among the k best: they touched the slate by what is not on it."""
@@ -119,10 +76,10 @@ class Ruled:
 class RuleBook:
     """Rules made ready for a set of items. Safe to share between threads."""
 
-    def __init__(self, rules: Iterable[Rule], facts: ItemFacts) -> None:
-        """Look up once what each enabled rule matches. Higher priorities go first, of equal ones the lower rule_id."""
+    def __init__(self, rules: Iterable[Rule], vocabulary: Vocabulary, facts: CatalogueFacts) -> None:
+        """Look up once what each enabled rule matches among the V items. Higher priorities go first, of equal ones the lower rule_id."""
         ordered = sorted((rule for rule in rules if rule.enabled), key=lambda rule: (-rule.priority, rule.rule_id))
-        self._rules = [(rule, facts.matching(rule), rule.window_us) for rule in ordered]
+        self._rules = [(rule, _matching(rule, vocabulary, facts), rule.window_us) for rule in ordered]
 
     def __len__(self) -> int:
         """How many rules are enabled."""
@@ -227,14 +184,35 @@ def _pins(held: Sequence[tuple[Rule, Int64]], scores: Float64) -> tuple[dict[int
     return pins, pinned_by
 
 
-def _coded(words: Sequence[str | None]) -> tuple[tuple[str, ...], Int32]:
-    known = tuple(sorted({word for word in words if word is not None}))
-    codes = {word: code for code, word in enumerate(known)}
-    return known, np.array([-1 if word is None else codes[word] for word in words], dtype=np.int32)
+def _matching(rule: Rule, vocabulary: Vocabulary, facts: CatalogueFacts) -> Int64:
+    """Ascending columns of the items that the rule matches; items outside the vocabulary are passed over."""
+    fits = np.ones(len(facts), dtype=bool)
+    if rule.items:
+        index = vocabulary.encode(list(rule.items))
+        fits &= np.isin(np.arange(1, len(facts) + 1), index)
+    if rule.brands:
+        fits &= np.logical_or.reduce([facts.of_brand(brand) for brand in rule.brands])
+    if rule.categories:
+        fits &= np.logical_or.reduce([facts.in_category(path) for path in rule.categories])
+    return np.flatnonzero(fits).astype(np.int64)
 
 
-def _has(codes: Int32, words: tuple[str, ...], wanted: Callable[[str], bool]) -> Bools:
-    """(V,) whether an item's word is wanted."""
-    chosen = np.array([*map(wanted, words), False], dtype=bool)  # the last for code -1
-    found: Bools = chosen[codes]
-    return found
+@dataclass(frozen=True)
+class Ruling:
+    """Whom and where the rules are asked for.
+
+    Attributes:
+        book: all of them.
+        place: where the slate stands.
+        segments: those of the user.
+        at_us: the moment of asking.
+    """
+
+    book: RuleBook
+    place: str | None
+    segments: frozenset[str]
+    at_us: int
+
+    def apply(self, scores: Float64) -> Ruled:
+        """What the rules make of the user's scores."""
+        return self.book.apply(scores, place=self.place, segments=self.segments, at_us=self.at_us)

@@ -14,7 +14,7 @@ from footfall.core.parts import Parts
 from footfall.core.policies import POPULAR, POPULARITY, TOGETHER, Policies
 from footfall.core.related import NOT_TOGETHER, Related, companions, substitutes
 from footfall.core.sequences import Int32, Int64, Sequences
-from footfall.core.slates import NOTHING_PASSES, Line, Slate, Wishes, choose, lean
+from footfall.core.slates import NOTHING_PASSES, Chosen, Line, Slate, Wishes, compose, lean
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import ContractError
 
@@ -77,11 +77,12 @@ class SlateMaker:
         there = np.unique(np.concatenate(page)) if page else _NOTHING
         gained = lean(row, self.related.together(there - 1)) if len(there) else None
         scores = row if gained is None else row + gained
-        columns = self._choose(scores, wish, there, bought if wish.unbought else None)
-        reasons = self.policies.reasons(0, columns, parts, policy)
+        plain = scores.copy() if gained is not None and wish.ruling is not None else scores
+        chosen = self._choose(scores, wish, there, bought if wish.unbought else None)
+        reasons = self.policies.reasons(0, chosen.columns, parts, policy)
         if gained is not None:
-            reasons = [TOGETHER if 2 * gained[column] > scores[column] else reason for column, reason in zip(columns, reasons, strict=True)]
-        return self._slate(columns, scores, reasons, policy, parts.degraded[0])
+            reasons = [TOGETHER if 2 * gained[column] > plain[column] else reason for column, reason in zip(chosen.columns, reasons, strict=True)]
+        return self._slate(chosen, scores, reasons, policy, parts.degraded[0])
 
     def similar(self, item_id: str, wish: Wishes, facts: CatalogueFacts | None) -> Slate:
         """What may be bought in the place of an item; the popular items for one that is unknown."""
@@ -95,27 +96,29 @@ class SlateMaker:
         self.check(wish, 1)
         own, there = self._known(item_ids), self._known(wish.context)
         scores = score(own - 1) if len(own) else self.policies.popular[0].copy()
-        columns = self._choose(scores, wish, own, there)
+        plain = scores.copy() if wish.ruling is not None else scores
+        chosen = self._choose(scores, wish, own, there)
         if not len(own):
-            return self._slate(columns, scores, [POPULAR] * len(columns), POPULARITY, UNKNOWN_ITEM)
-        reasons = [reason if scores[column] > NOT_TOGETHER else POPULAR for column in columns]
-        return self._slate(columns, scores, reasons, policy, None)
+            return self._slate(chosen, scores, [POPULAR] * len(chosen.columns), POPULARITY, UNKNOWN_ITEM)
+        reasons = [reason if plain[column] > NOT_TOGETHER else POPULAR for column in chosen.columns]
+        return self._slate(chosen, scores, reasons, policy, None)
 
     def _known(self, item_ids: Collection[str]) -> Int32:
         """Indices of the known ones of these items, ascending, each once."""
         found: Int32 = np.unique(self.vocabulary.encode(list(item_ids)))
         return found[found > 0]
 
-    def _choose(self, scores: Float64, wish: Wishes, *closed: Int32 | None) -> Int64:
-        """Columns of a slate; what the wish or `closed` (indices, 0 for none) leaves out becomes -inf in `scores`."""
+    def _choose(self, scores: Float64, wish: Wishes, *closed: Int32 | None) -> Chosen:
+        """What stands on a slate; what the wish or `closed` (indices, 0 for none) leaves out becomes -inf in `scores`."""
         for index in (self.vocabulary.encode(list(wish.exclude)) if wish.exclude else None, *closed):
             if index is not None:
                 scores[index[index > 0] - 1] = -np.inf
         if wish.allowed is not None:
             scores[~wish.allowed] = -np.inf
-        return choose(scores, wish.k, wish.diversity, self.related.near)
+        return compose(scores, wish, self.related.near)
 
-    def _slate(self, columns: Int64, scores: Float64, reasons: Sequence[str], policy: str, degraded: str | None) -> Slate:
-        item_ids = self.vocabulary.decode((columns + 1).tolist())
-        lines = [Line(n, i, float(scores[c]), r) for n, (i, c, r) in enumerate(zip(item_ids, columns, reasons, strict=True), 1)]
-        return Slate(lines, policy, degraded if lines else NOTHING_PASSES)
+    def _slate(self, chosen: Chosen, scores: Float64, reasons: Sequence[str], policy: str, degraded: str | None) -> Slate:
+        item_ids = self.vocabulary.decode((chosen.columns + 1).tolist())
+        told = zip(item_ids, scores[chosen.columns].tolist(), reasons, chosen.propensities.tolist(), chosen.touched, strict=True)
+        lines = [Line(position, *line) for position, line in enumerate(told, 1)]
+        return Slate(lines, policy, degraded if lines else NOTHING_PASSES, chosen.kept_out)

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from footfall.core.exploration import Exploration, explore, request_stream
 from footfall.core.item_facts import NO_PRICE, CatalogueFacts
 from footfall.core.metrics import Bools, Float64, top_k
 from footfall.core.related import Near
+from footfall.core.rules import Ruling
 from footfall.core.sequences import Int64
 from footfall.errors import ContractError
 
@@ -30,15 +32,38 @@ class Line(NamedTuple):
     item_id: str
     score: float
     reason: str
+    propensity: float = 1.0
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Slate:
-    """What one user is shown; `degraded` names why it is not what was asked for, or is None. A diverse slate is not in the order of its scores."""
+    """What one user is shown. A diverse slate, or one with pins or draws, is not in the order of its scores.
+
+    Attributes:
+        items: best first; `propensity` is the chance that this item stands at this position, `rules` are those that touched it.
+        policy: what made the scores.
+        degraded: why it is not what was asked for; None where it is.
+        kept_out: ids of the rules that kept an item off it.
+    """
 
     items: list[Line]
     policy: str
     degraded: str | None = None
+    kept_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Some positions are left to chance, so that other policies can be judged by what comes of it.
+
+    Attributes:
+        exploration: how many, and among what.
+        request_id: of the slate; whoever knows it can draw the same again.
+    """
+
+    exploration: Exploration
+    request_id: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +119,8 @@ class Wishes:
         diversity: 0, the ranking as it is, to 1, as unlike as the best candidates allow.
         context: ids of the items that stand on the page already: they are not shown again, and the slate leans to what goes with them.
         cart: what lies in the user's cart is context too.
+        ruling: the merchant's rules; None: none hold.
+        drawing: None: nothing is left to chance.
 
     Raises:
         ContractError: k or diversity is out of bounds, or one id stands where a collection of ids is expected.
@@ -106,6 +133,8 @@ class Wishes:
     diversity: float = 0.0
     context: Collection[str] = ()
     cart: bool = False
+    ruling: Ruling | None = None
+    drawing: Drawing | None = None
 
     def __post_init__(self) -> None:
         """Check the bounds."""
@@ -127,6 +156,43 @@ def lean(scores: Float64, towards: Float64) -> Float64:
     """
     most = towards.max(initial=0.0)
     return towards * (scores.max() / most if most > 0 else 0.0)
+
+
+class Chosen(NamedTuple):
+    """What stands on a slate: (n,) columns and the chance of each to stand where it does, the rules that touched each, those that kept others off."""
+
+    columns: Int64
+    propensities: Float64
+    touched: list[tuple[str, ...]]
+    kept_out: tuple[str, ...]
+
+
+def compose(scores: Float64, wishes: Wishes, near: Callable[[Int64], Near]) -> Chosen:
+    """The slate that the wishes make of one user's scores: rules, then the ranking, diverse or not, then pins, then chance.
+
+    Args:
+        scores: (V,), -inf for what may not be shown; the rules change them in place.
+        wishes: k, diversity, rules and draws of them count here.
+        near: as in `choose`.
+    """
+    ruled = None if wishes.ruling is None else wishes.ruling.apply(scores)
+    if ruled is not None:
+        scores[:] = ruled.scores
+    pool = 0 if wishes.drawing is None else wishes.drawing.exploration.pool
+    columns = choose(scores, wishes.k + pool, wishes.diversity, near)
+    if ruled is not None:
+        placed, _ = ruled.finish(columns, wishes.k)
+        columns = np.concatenate([placed, columns[~np.isin(columns, placed)]])
+    k = min(wishes.k, len(columns))
+    chances = np.ones(k)
+    if wishes.drawing is not None and k:
+        held = np.zeros(k, np.bool_) if ruled is None else np.isin(columns[:k], list(ruled.pinned_by))
+        stream = request_stream(wishes.drawing.request_id)
+        columns, chances = explore(columns, scores[columns], k, wishes.drawing.exploration, stream, held)
+    columns = columns[:k].astype(np.int64)
+    if ruled is None:
+        return Chosen(columns, chances, [()] * k, ())
+    return Chosen(columns, chances, ruled.touching(columns), ruled.kept_out(wishes.k))
 
 
 def choose(scores: Float64, k: int, diversity: float, near: Callable[[Int64], Near]) -> Int64:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
-from bentos.answering import SlateRequest
+from bentos.asking import SlateRequest
 from bentos.routes.events import EVENTS_REQUEST, EventsRequest, read_events
 from bentos.routes.slates import RECOMMEND, slate_request
-from bentos.web.endpoints import read_body
+from bentos.web.endpoints import Asked, read_body
 
 
 def read_slate_request(body: dict[str, Any], *, now_us: int, pseudonymise: Callable[[str], str], replay_clock: bool) -> SlateRequest:
     found, at_us = read_body(RECOMMEND, body, now_us=now_us, replay_clock=replay_clock)
-    return slate_request(found, at_us, pseudonymise)
+    parts: Any = SimpleNamespace(pseudonymise=pseudonymise)
+    return slate_request(Asked(parts, found, {}, at_us))
 
 
 def read_events_request(body: dict[str, Any], *, now_us: int, pseudonymise: Callable[[str], str], replay_clock: bool = False) -> EventsRequest:

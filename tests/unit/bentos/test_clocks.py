@@ -66,7 +66,7 @@ def test_no_clock_that_is_two_days_wrong_shows_the_future_to_a_history_a_batch_o
         skew = luck.choice((0.0, luck.uniform(-48, 48), 48.0, -48.0)) * HOUR
         receive(sqlite, f"e{hour}", now + skew, now)
         sent[f"e{hour}"] = skew
-        seen = read_user(sqlite, USER, us(now), 1000)[1].occurred_at_us
+        seen = read_user(sqlite, USER, us(now), 1000).history.occurred_at_us
         assert all(moment < us(now) for moment in seen)
         if hour % 48 == 0:
             accepted += [table for table in ingest(sqlite, now) if table.num_rows]
@@ -81,7 +81,7 @@ def test_no_clock_that_is_two_days_wrong_shows_the_future_to_a_history_a_batch_o
         labels = run(canonical_events(frame(everything), us(as_of)))
         assert all(moment < us(as_of) for moment in labels.column(C.OCCURRED_AT).to_pylist())
         assert not ahead & set(labels.column(C.EVENT_ID).to_pylist())
-    assert len(read_user(sqlite, USER, us(START + (hours + 50) * HOUR), 1000)[1].item_ids) == len(sent) - len(ahead)
+    assert len(read_user(sqlite, USER, us(START + (hours + 50) * HOUR), 1000).history.item_ids) == len(sent) - len(ahead)
     trial.note(events=len(sent), ahead=len(ahead))
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from footfall.errors import ContractError
-from footfall.rules import Rule, category_of, segments_of
+from footfall.rules import Rule, segments_of
 
 FULL = Rule(
     "spring",
@@ -99,8 +97,3 @@ def test_segments_are_the_words_of_the_attributes() -> None:
     }
     assert segments_of(attributes) == {"tier=gold", "age=30", "likes=tea", "new=false", "vip", "segments=5"}
     assert segments_of({}) == frozenset()
-
-
-@given(st.lists(st.text("ab ", min_size=1, max_size=4), min_size=1, max_size=4))
-def test_a_category_path_is_the_same_however_it_is_spaced(parts: list[str]) -> None:
-    assert category_of(">".join(parts)) == category_of("  > ".join(parts)) == category_of(category_of(">".join(parts)))

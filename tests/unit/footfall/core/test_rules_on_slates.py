@@ -9,15 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from footfall.core.item_facts import catalogue_facts
 from footfall.core.metrics import top_k
-from footfall.core.rules import ItemFacts, RuleBook, place_pins
+from footfall.core.rules import RuleBook, place_pins
+from footfall.core.vocabulary import Vocabulary
 from footfall.rules import BOOST, BURY, EXCLUDE, KINDS, PIN, PLACES, Rule
 
 #        0              1             2               3             4
 ITEMS = ("milk", "cheese", "rice", "phone", "case")
 BRANDS = ("Acme", "Bell", "Acme", "Bell", None)
 PATHS = ("food > dairy > milk", "food > dairy", "food>rice", "foodless", None)
-FACTS = ItemFacts.of(ITEMS, BRANDS, PATHS)
+VOCABULARY = Vocabulary(ITEMS)
+FACTS = catalogue_facts(
+    VOCABULARY,
+    [
+        {"item_id": item, "title": item, "brand": brand, "category_path": path, "available": True, "recommendable": True}
+        for item, brand, path in zip(ITEMS, BRANDS, PATHS, strict=True)
+    ],
+)
 SCORES = np.array([0.5, 0.4, 0.3, 0.2, 0.1])
 NOW = 1_000_000
 
@@ -28,7 +37,7 @@ def rule(rule_id: str, kind: str, **fields: Any) -> Rule:
 
 
 def slate(rules: list[Rule], scores: np.ndarray = SCORES, k: int = 5, **asked: Any) -> tuple[list[str], list[tuple[str, ...]]]:
-    ruled = RuleBook(rules, FACTS).apply(scores, at_us=NOW, **asked)
+    ruled = RuleBook(rules, VOCABULARY, FACTS).apply(scores, at_us=NOW, **asked)
     best = top_k(ruled.scores[None, :], k)[0]
     columns, touched = ruled.finish(best[np.isfinite(ruled.scores[best])], k)
     return [ITEMS[column] for column in columns], touched
@@ -54,7 +63,7 @@ def test_a_rule_matches_items_that_fit_all_it_names(named: dict[str, list[str]],
 
 
 def test_without_rules_nothing_changes() -> None:
-    ruled = RuleBook([], FACTS).apply(SCORES, at_us=NOW)
+    ruled = RuleBook([], VOCABULARY, FACTS).apply(SCORES, at_us=NOW)
     assert ruled.scores.tolist() == SCORES.tolist()
     assert slate([]) == (list(ITEMS), [()] * 5)
 
@@ -73,7 +82,7 @@ def test_several_factors_on_an_item_are_all_applied() -> None:
 def test_a_boost_never_lowers_a_score_and_a_factor_below_one_never_raises_one() -> None:
     scores = np.array([-4.0, -4.0, 0.0, -np.inf, 1.0])
     rules = [rule("up", BOOST, items=["milk", "rice", "phone"], factor=4.0), rule("down", BURY, items=["cheese", "case"], factor=0.5)]
-    ruled = RuleBook(rules, FACTS).apply(scores, at_us=NOW)
+    ruled = RuleBook(rules, VOCABULARY, FACTS).apply(scores, at_us=NOW)
     assert ruled.scores.tolist() == [-1.0, -8.0, 0.0, -np.inf, 0.5]
     # rice stays at 0 and phone is not shown: nothing touched them
     assert {rule_id: columns.tolist() for rule_id, columns in ruled.applied} == {"up": [0], "down": [1, 4]}
@@ -88,9 +97,9 @@ def test_what_is_buried_without_a_factor_comes_last_in_its_own_order() -> None:
 def test_what_is_excluded_is_not_shown_even_when_it_is_pinned_with_a_higher_priority() -> None:
     rules = [rule("pin", PIN, items=["milk"], priority=9), rule("no", EXCLUDE, categories=["food > dairy"])]
     assert slate(rules) == (["rice", "phone", "case"], [(), (), ()])
-    ruled = RuleBook(rules, FACTS).apply(SCORES, at_us=NOW)
+    ruled = RuleBook(rules, VOCABULARY, FACTS).apply(SCORES, at_us=NOW)
     assert (ruled.kept_out(1), ruled.pins) == (("no",), {})
-    assert RuleBook([rule("no", EXCLUDE, items=["case"])], FACTS).apply(SCORES, at_us=NOW).kept_out(4) == ()
+    assert RuleBook([rule("no", EXCLUDE, items=["case"])], VOCABULARY, FACTS).apply(SCORES, at_us=NOW).kept_out(4) == ()
 
 
 def test_a_pinned_item_stands_where_it_was_pinned() -> None:
@@ -136,13 +145,8 @@ def test_a_rule_holds_only_where_for_whom_and_when_it_says(scope: dict[str, Any]
 
 def test_the_scores_that_came_are_left_as_they_were() -> None:
     scores = SCORES.copy()
-    RuleBook([rule("no", EXCLUDE, items=["milk"]), rule("more", BOOST, brands=["Bell"])], FACTS).apply(scores, at_us=NOW)
+    RuleBook([rule("no", EXCLUDE, items=["milk"]), rule("more", BOOST, brands=["Bell"])], VOCABULARY, FACTS).apply(scores, at_us=NOW)
     assert scores.tolist() == SCORES.tolist()
-
-
-def test_facts_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 items"):
-        ItemFacts.of(["a", "b"], [None], [None, None])
 
 
 def test_pins_close_up_where_too_few_items_are_left() -> None:

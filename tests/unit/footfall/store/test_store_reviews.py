@@ -72,9 +72,10 @@ def test_consent_that_cannot_be_understood_is_refused_whole(engine: Engine, text
 
 def test_a_user_who_refused_is_read_without_a_history(engine: Engine) -> None:
     append(engine, events_table(event("a")))
-    assert read_user(engine, "u1", 2**62, 10)[1].item_ids == ["item-a"]
+    assert read_user(engine, "u1", 2**62, 10).history.item_ids == ["item-a"]
     consent.record(engine, users(u1={"personalise": False}))
-    granted, history = read_user(engine, "u1", 2**62, 10)
+    found = read_user(engine, "u1", 2**62, 10)
+    granted, history = found.consented, found.history
     assert not granted
     assert history.item_ids == []
 
