@@ -55,6 +55,11 @@ class CatalogueFacts:
         """V."""
         return len(self.known)
 
+    @property
+    def withdrawn(self) -> Bools:
+        """(V,) items that the catalogue has and does not recommend: those that may stand on no slate. An item that it lacks is not withdrawn."""
+        return self.known & ~self.recommendable
+
     def in_category(self, path: str) -> Bools:
         """(V,) items whose category is `path` or lies below it, level by level: "A > B" does not hold "A > Bananas"."""
         parts = _levels(path)

@@ -20,7 +20,7 @@ from footfall.core.sequences import Int32, Int64
 
 Float32 = npt.NDArray[np.float32]
 PROFILE = 32
-"""Neighbours that make an item's profile, the closest ones."""
+"""Neighbours that make an item's profile where a slate waits for it, the closest ones: with all of them it is no more diverse."""
 SHALLOW = 2
 """Levels of a category within which items stand in for each other rather than go together."""
 NOT_TOGETHER = 1e-8
@@ -38,21 +38,17 @@ class Related:
         item_to_item: who is bought with whom.
         pull: (V,) root of (1 + purchases). Cosine times this is, but for a factor of the first item's own, the chance that the second is
             bought where the first one is: rare pairs no longer stand above what nearly everybody takes along.
-        length: (V,) of each item's profile, which is the similarities of its PROFILE closest neighbours.
         vectors: (V, D) the model's item vectors; None where there are none.
     """
 
     item_to_item: ItemToItem
     pull: Float64
-    length: Float32
     vectors: Float32 | None = None
 
     @classmethod
     def of(cls, item_to_item: ItemToItem, popularity: Float64, vectors: Float32 | None = None) -> Related:
         """Take the parts of a bundle; `popularity` (V,) is counted in purchases."""
-        closest = item_to_item.similarities[:, :PROFILE]
-        squares = np.einsum("vn,vn->v", closest, closest)
-        return cls(item_to_item, np.sqrt(1.0 + popularity), np.sqrt(squares), vectors)
+        return cls(item_to_item, np.sqrt(1.0 + popularity), vectors)
 
     def together(self, columns: Int32 | Int64) -> Float64:
         """(V,) how much each item is bought where these are, summed over them; 0 for what never was."""
@@ -61,28 +57,35 @@ class Related:
         found: Float64 = self.item_to_item.scores(interest)[0] * self.pull
         return found
 
-    def alike(self, column: int) -> Float64:
-        """(V,) how much each item is bought with the same things as this one: cosine of their profiles, times `pull`.
+    def alike(self, column: int, others: Int64 | None = None) -> Float64:
+        """(V,) how much items are bought with the same things as this one: cosine of their whole profiles, times `pull`.
 
-        An item without neighbours is compared by vectors. Popularity orders what is nothing like it.
+        Compared are its neighbours, theirs, and the `others` (columns); further off hardly anything is shared. An item without neighbours is
+        compared with all by vectors. Popularity orders what is nothing like it.
         """
         table = self.item_to_item
         found: Float64 = TIE_BREAK * self.pull / self.pull.max()
         if not table.similarities[column].any():
             return found + self.pull * np.maximum(self._cosines(column), 0.0)
         first = table.neighbours[column]
-        reached = np.union1d([column], np.concatenate([first, table.neighbours[first, :PROFILE].ravel()]))  # further off hardly anything is shared
+        reached = np.concatenate([[column], first, table.neighbours[first, :PROFILE].ravel(), others if others is not None else ()])
+        reached = np.unique(reached.astype(np.int64))
         at = int(np.searchsorted(reached, column))
-        found[reached] += self.pull[reached] * self.near(reached)(at)
+        found[reached] += self.pull[reached] * self.near(reached, len(first))(at)
         return found
 
-    def near(self, columns: Int32 | Int64) -> Near:
+    def near(self, columns: Int32 | Int64, closest: int = PROFILE) -> Near:
         """Cosines of the profiles of these N items, one row at a time; an item without neighbours is near to none.
 
         The function that comes back keeps a row of V numbers: it belongs to one thread.
+
+        Args:
+            columns: of the items.
+            closest: neighbours that make an item's profile, each with its similarity.
         """
-        shares = self.item_to_item.similarities[columns, :PROFILE] / np.maximum(self.length[columns], _TINY)[:, None]
-        lists = np.where(shares > 0, self.item_to_item.neighbours[columns, :PROFILE], len(self.pull))  # what fills a short list points nowhere
+        shares = self.item_to_item.similarities[columns, :closest]
+        shares = shares / np.maximum(np.sqrt(np.einsum("nk,nk->n", shares, shares)), _TINY)[:, None]
+        lists = np.where(shares > 0, self.item_to_item.neighbours[columns, :closest], len(self.pull))  # what fills a short list points nowhere
         profile = np.zeros(len(self.pull) + 1, np.float32)
 
         def to(position: int) -> Float32:
@@ -107,12 +110,12 @@ def substitutes(related: Related, column: int, facts: CatalogueFacts | None = No
 
     Without facts, or where the item's category is unknown, all is compared as one category.
     """
-    shares: Float64 = share_of_best(_others(related.alike(column), [column])[None])[0]
-    if facts is None or not facts.category[column].any():
-        return shares
-    for levels in (SHALLOW, facts.category.shape[1]):
-        codes = facts.category_at(levels)
-        shares += codes == codes[column]
+    levels = [] if facts is None else [facts.category_at(deep) for deep in (SHALLOW, facts.category.shape[1])]
+    same = [codes == codes[column] for codes in levels if codes[column]]
+    alike = related.alike(column, np.flatnonzero(same[0]) if same else None)
+    shares: Float64 = share_of_best(_others(alike, [column])[None])[0]
+    for belongs in same:
+        shares += belongs
     return shares
 
 

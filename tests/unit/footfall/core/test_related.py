@@ -105,6 +105,9 @@ def test_nearness_is_the_cosine_of_profiles(seed: int) -> None:
 def test_a_profile_is_made_of_the_closest_neighbours_alone() -> None:
     items = PROFILE + 3
     lists = np.tile(np.arange(2, items, dtype=np.int32), (items, 1))
+    lists[1, -1] = 0  # unlike the others' only beyond the closest
     similar = np.full(lists.shape, 0.5, np.float32)
     alone = Related.of(ItemToItem(lists[:, :PROFILE], similar[:, :PROFILE]), np.zeros(items)).near(np.array([0, 1]))(0)
-    assert Related.of(ItemToItem(lists, similar), np.zeros(items)).near(np.array([0, 1]))(0) == pytest.approx(alone)
+    whole = Related.of(ItemToItem(lists, similar), np.zeros(items))
+    assert whole.near(np.array([0, 1]))(0) == pytest.approx(alone)
+    assert whole.near(np.array([0, 1]), PROFILE + 1)(0)[1] == pytest.approx(PROFILE / (PROFILE + 1))

@@ -58,6 +58,59 @@ def test_an_item_passes_all_that_is_asked_and_none_that_asks_for_a_fact_it_lacks
     assert [item for item, passes in zip(SHOP.item_ids, filters.passing(facts, NOW), strict=True) if passes] == passing
 
 
+PATHS = ["a", "a > b", "a > b > c", "a > bb", "d", ""]
+DRAWN_ROWS = st.lists(
+    st.none()
+    | st.fixed_dictionaries(
+        {
+            "category_path": st.sampled_from(PATHS),
+            "brand": st.sampled_from([None, "x", "y"]),
+            "price_minor": st.none() | st.integers(0, 5),
+            "currency": st.sampled_from([None, "EUR", "CNY"]),
+            "available": st.booleans(),
+            "available_from": st.none() | st.integers(NOW - 1, NOW + 1),
+            "recommendable": st.booleans(),
+        }
+    ),
+    min_size=5,
+    max_size=5,
+)
+DRAWN_FILTERS = st.builds(
+    Filters,
+    categories=st.lists(st.sampled_from(PATHS), max_size=2),
+    brands=st.lists(st.sampled_from(["x", "y", "z"]), max_size=2),
+    price_from=st.none() | st.integers(0, 5),
+    price_to=st.none() | st.integers(0, 5),
+    currency=st.sampled_from([None, "EUR"]),
+    in_stock=st.booleans(),
+    recommendable=st.booleans(),
+)
+
+
+def holds(filters: Filters, row: dict[str, Any] | None) -> bool:
+    """The same rule, a row at a time."""
+    if row is None:
+        return filters == Filters(categories=[], brands=[])
+    path, price = row["category_path"], row["price_minor"]
+    rules = [
+        not filters.categories or any(path and asked and (path == asked or path.startswith(f"{asked} > ")) for asked in filters.categories),
+        not filters.brands or row["brand"] in filters.brands,
+        filters.price_from is None or (price is not None and price >= filters.price_from),
+        filters.price_to is None or (price is not None and price <= filters.price_to),
+        filters.currency is None or row["currency"] == filters.currency,
+        not filters.in_stock or (row["available"] and (row["available_from"] is None or row["available_from"] <= NOW)),
+        not filters.recommendable or row["recommendable"],
+    ]
+    return all(rules)
+
+
+@given(DRAWN_ROWS, DRAWN_FILTERS)
+def test_filters_hold_for_every_item(rows: list[dict[str, Any] | None], filters: Filters) -> None:
+    told = [{"item_id": item, "title": "", **row} for item, row in zip(SHOP.item_ids, rows, strict=True) if row is not None]
+    passing = filters.passing(catalogue_facts(SHOP, told), NOW)
+    assert passing.tolist() == [holds(filters, row) for row in rows]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"k": 0}, {"k": 101}, {"diversity": -0.1}, {"diversity": 1.1}, {"diversity": float("nan")}, {"exclude": "ab"}, {"context": "ab"}]
 )
