@@ -1,7 +1,7 @@
 """Which items belong together: bought with one another, or bought with the same things.
 
 All of it comes from the item-to-item part. A model's item vectors step in only where nobody bought an item with anything, for by themselves they find
-less: figures in docs/model.md.
+less: figures in docs/slates.md.
 """
 
 from __future__ import annotations
