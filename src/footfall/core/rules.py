@@ -69,7 +69,6 @@ class Ruled:
         if not self.excluding:
             return ()
         best = top_k(self.before[None, :], k)[0]
-        best = best[np.isfinite(self.before[best])]
         return tuple(rule_id for rule_id, columns in self.applied if rule_id in self.excluding and _among(best, columns).any())
 
 

@@ -21,10 +21,13 @@ from sqlalchemy.engine import Connection, Engine
 from footfall.errors import StoreError
 from footfall.store.engine import reading, writing
 from footfall.store.moments import from_us, to_us
+from footfall.store.revisions import renew, take_turn
 from footfall.store.rows import insert_new
 from footfall.store.tables import UPDATED_AT, consents, erasures, events, exposures, relations, users, withdrawals
 
 _CHUNK = 200
+_TOLD = ("users", "relations")
+"""Of the tables, those that `revisions` counts."""
 _ANYBODY = "SELECT 1 FROM footfall_erasures LIMIT 1"
 """Asked at every write, so in the drivers' own words: building it would cost as much as the answer."""
 
@@ -231,8 +234,12 @@ def _rows_of(connection: Connection, user_id: str, until_us: int, *, everything:
 
 def _delete(connection: Connection, user_id: str, until_us: int, *, everything: bool) -> dict[str, int]:
     gone = {}
+    for subject in _TOLD:  # before any row: whoever writes about them must not wait for us while we wait for them
+        take_turn(connection, subject)
     for table, where in _rows_of(connection, user_id, until_us, everything=everything):
         gone[table.name.removeprefix("footfall_")] = connection.execute(sa.delete(table).where(*where)).rowcount
+    for subject in filter(gone.get, _TOLD):
+        renew(connection, subject)
     return gone
 
 

@@ -99,7 +99,14 @@ def test_what_is_excluded_is_not_shown_even_when_it_is_pinned_with_a_higher_prio
     assert slate(rules) == (["rice", "phone", "case"], [(), (), ()])
     ruled = RuleBook(rules, VOCABULARY, FACTS).apply(SCORES, at_us=NOW)
     assert (ruled.kept_out(1), ruled.pins) == (("no",), {})
-    assert RuleBook([rule("no", EXCLUDE, items=["case"])], VOCABULARY, FACTS).apply(SCORES, at_us=NOW).kept_out(4) == ()
+
+
+def test_a_rule_that_kept_nothing_out_of_the_slate_did_not_touch_it() -> None:
+    rules = [rule("no", EXCLUDE, items=["case", "cheese"]), rule("more", BOOST, items=["milk"])]
+    ruled = RuleBook(rules, VOCABULARY, FACTS).apply(np.array([0.5, -np.inf, 0.3, 0.2, 0.1]), at_us=NOW)
+    # milk, rice and phone come before case; cheese could not be shown anyway
+    assert (ruled.kept_out(3), ruled.kept_out(4)) == ((), ("no",))
+    assert RuleBook(rules, VOCABULARY, FACTS).apply(np.array([0.5, -np.inf, 0.3, -np.inf, -np.inf]), at_us=NOW).kept_out(5) == ()
 
 
 def test_a_pinned_item_stands_where_it_was_pinned() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import sqlalchemy as sa
 
 from footfall.contracts import EVENTS, EXPOSURES, RELATIONS, USERS, C
 from footfall.errors import StoreError
-from footfall.store import Engine, consent, erasures, events, exposures, shop_relations, shop_users
+from footfall.store import Engine, consent, erasures, events, exposures, open_store, revisions, shop_relations, shop_users
+from footfall.store.engine import writing
 from footfall.store.moments import to_us
+from footfall.store.revisions import take_turn
 from footfall.store.rows import to_rows
-from footfall.store.tables import metadata
+from footfall.store.tables import metadata, users
 from footfall.store.together import write_together
 from tests.unit.footfall.store.store_rows import MINUTE, NOON, event, events_table, slate
 
@@ -80,6 +83,32 @@ def test_what_the_shop_said_before_does_not_come_back_and_what_it_says_after_is_
 
     assert erasures.sweep(engine, "u1", ERASED_AT) == {}
     assert shop_users.attributes(engine, "u1") == {"tier": "new"}
+
+
+@pytest.mark.parametrize("subject", ["users", "relations"])
+def test_an_erasure_takes_its_turn_behind_who_is_telling_of_users(server_url: str, subject: str) -> None:
+    engine = open_store(server_url)
+    fill(engine)
+    telling = threading.Event()
+    with writing(engine) as connection:
+        take_turn(connection, subject)
+        erasing = threading.Thread(target=lambda: (erasures.begin(engine, "u1", ERASED_AT), telling.set()))
+        erasing.start()
+        assert not telling.wait(0.3)  # no row of its own is locked meanwhile: nobody waits in a circle
+        connection.execute(sa.update(users).where(users.c.user_id == "u1").values(attributes="{}"))
+    erasing.join()
+    assert shop_users.count(engine) == 1
+    engine.dispose()
+
+
+def test_an_erasure_gives_what_it_took_from_another_number(engine: Engine) -> None:
+    fill(engine)
+    before = {subject: revisions.current(engine, subject) for subject in ("users", "relations")}
+    erasures.begin(engine, "u1", ERASED_AT)
+    after = {subject: revisions.current(engine, subject) for subject in before}
+    assert all(after[subject] != before[subject] for subject in before)
+    erasures.begin(engine, "u1", ERASED_AT)
+    assert {subject: revisions.current(engine, subject) for subject in before} == after
 
 
 def test_somebody_of_whom_the_shop_only_told_is_found_by_the_digest(engine: Engine) -> None:
