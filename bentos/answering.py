@@ -64,7 +64,7 @@ class Answering:
         self._exploration = exploration
         self._ranking = Ranking()
         self.shop_window = ShopWindow(store)
-        self.shop_window.start()
+        self.shop_window.look()
 
     @property
     def store(self) -> LiveStore:
@@ -76,8 +76,12 @@ class Answering:
         """Whether a release is open and warm."""
         return self._changeover.ranker is not None
 
+    def start(self) -> None:
+        """Look each second for what the shop says."""
+        self.shop_window.start()
+
     def close(self) -> None:
-        """Stop looking for changes."""
+        """Look no more."""
         self.shop_window.close()
 
     def describe(self) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Footfall:
         self._writer = Writer(self._store, measures)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="footfall-slates")
         self._answering = Answering(self._store, self._writer, self._changeover, measures)
+        self._answering.start()
         app.state.parts = Parts(self._answering, measures, partial(pseudonym, key=key), settings.replay_clock, self._threads)
 
     async def __is_ready__(self) -> bool:

@@ -34,7 +34,7 @@ class ShopWindow:
     """Facts and rules for the vocabulary that serves; while the store is away, those that were read last."""
 
     def __init__(self, store: LiveStore) -> None:
-        """Read nothing yet; `of` does."""
+        """Nothing is read yet."""
         self._store = store
         self._revisions: tuple[int, int] | None = None
         self._rows: list[dict[str, object]] = []
@@ -45,8 +45,7 @@ class ShopWindow:
         self._thread = threading.Thread(target=self._poll, name="footfall-shop-window", daemon=True)
 
     def start(self) -> None:
-        """Read once, and look again each second."""
-        self.look()
+        """Look each second."""
         self._thread.start()
 
     def close(self) -> None:

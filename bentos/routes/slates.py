@@ -10,7 +10,7 @@ from bentos.answering import HISTORY_UNAVAILABLE, MODEL_FAILED, NO_CONSENT
 from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
 from bentos.routes.events import EVENT_FIELDS, masked
 from bentos.web.endpoints import READ, Asked, Endpoint
-from bentos.web.fields import INT64, Field, Record, Schema, identifier, integer, list_of, number, object_schema, one_of, pattern, text, truth
+from bentos.web.fields import INT64, Field, Record, Schema, identifier, integer, list_of, number, object_schema, pattern, text, truth
 from bentos.web.problems import answer
 from footfall.contracts import C
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
@@ -50,7 +50,7 @@ _SHOPPER: dict[str, Field] = {
 }
 _SHELF: dict[str, Field] = {
     "k": integer(1, MAX_K).said("Positions", default=10),
-    C.PLACE: one_of(PLACES).said("Where the slate stands; in the cart, what lies there is context"),
+    C.PLACE: identifier(128).said(f"Where the slate stands, for merchant rules: {', '.join(PLACES)}; in the cart, what lies there is context"),
     "exclude": list_of(_ITEM, MAX_ITEMS).said("Items that must not be shown"),
     "filters": FILTERS.field().then(lambda found: Filters(**found)).said("By what the shop has said of its items"),
     "diversity": number(0, 1).said("0: the ranking as it is; 1: as unlike as the best candidates allow", default=0),

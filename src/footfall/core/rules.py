@@ -54,11 +54,12 @@ class Ruled:
         """
         pins = {position: column for position, column in self.pins.items() if position <= k}
         placed = place_pins(slate, pins, k)
-        return placed, self.touching(placed)
+        return placed, self.touching(placed, k)
 
-    def touching(self, columns: Int64) -> list[tuple[str, ...]]:
-        """Of each column the ids of the rules that touched it, its pin's first."""
-        touched = [[self.pinned_by[column]] if column in self.pinned_by else [] for column in columns.tolist()]
+    def touching(self, columns: Int64, k: int) -> list[tuple[str, ...]]:
+        """Of each column of a slate of k the ids of the rules that touched it, its pin's first."""
+        pinned = {column: self.pinned_by[column] for position, column in self.pins.items() if position <= k}
+        touched = [[pinned[column]] if column in pinned else [] for column in columns.tolist()]
         for rule_id, among in self.applied:
             for row in np.flatnonzero(_among(columns, among)).tolist():
                 touched[row].append(rule_id)
@@ -78,7 +79,7 @@ class RuleBook:
     def __init__(self, rules: Iterable[Rule], vocabulary: Vocabulary, facts: CatalogueFacts) -> None:
         """Look up once what each enabled rule matches among the V items. Higher priorities go first, of equal ones the lower rule_id."""
         ordered = sorted((rule for rule in rules if rule.enabled), key=lambda rule: (-rule.priority, rule.rule_id))
-        self._rules = [(rule, _matching(rule, vocabulary, facts), rule.window_us) for rule in ordered]
+        self._rules = [(rule, matching(rule, vocabulary, facts), rule.window_us) for rule in ordered]
 
     def __len__(self) -> int:
         """How many rules are enabled."""
@@ -183,7 +184,7 @@ def _pins(held: Sequence[tuple[Rule, Int64]], scores: Float64) -> tuple[dict[int
     return pins, pinned_by
 
 
-def _matching(rule: Rule, vocabulary: Vocabulary, facts: CatalogueFacts) -> Int64:
+def matching(rule: Rule, vocabulary: Vocabulary, facts: CatalogueFacts) -> Int64:
     """Ascending columns of the items that the rule matches; items outside the vocabulary are passed over."""
     fits = np.ones(len(facts), dtype=bool)
     if rule.items:

@@ -186,13 +186,13 @@ def compose(scores: Float64, wishes: Wishes, near: Callable[[Int64], Near]) -> C
     k = min(wishes.k, len(columns))
     chances = np.ones(k)
     if wishes.drawing is not None and k:
-        held = np.zeros(k, np.bool_) if ruled is None else np.isin(columns[:k], list(ruled.pinned_by))
+        held = np.zeros(k, np.bool_) if ruled is None else np.isin(columns[:k], list(ruled.pins.values()))
         stream = request_stream(wishes.drawing.request_id)
         columns, chances = explore(columns, scores[columns], k, wishes.drawing.exploration, stream, held)
     columns = columns[:k].astype(np.int64)
     if ruled is None:
         return Chosen(columns, chances, [()] * k, ())
-    return Chosen(columns, chances, ruled.touching(columns), ruled.kept_out(wishes.k))
+    return Chosen(columns, chances, ruled.touching(columns, wishes.k), ruled.kept_out(wishes.k))
 
 
 def choose(scores: Float64, k: int, diversity: float, near: Callable[[Int64], Near]) -> Int64:

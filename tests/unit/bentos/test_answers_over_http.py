@@ -116,7 +116,8 @@ def test_every_slate_of_a_user_is_an_exposure(service: Service) -> None:
     shown = exposures.window(service.engine, NOON, NOON + timedelta(seconds=1))
     for answer in answers:
         rows = [row for row in shown.to_pylist() if row[C.REQUEST_ID] == answer["request_id"]]
-        assert [(row[C.POSITION], row[C.ITEM_ID], row[C.SCORE], row[C.REASON]) for row in rows] == [tuple(line.values()) for line in answer["items"]]
+        names = (C.POSITION, C.ITEM_ID, C.SCORE, C.PROPENSITY, C.REASON)
+        assert [[row[name] for name in names] for row in rows] == [[line[name] for name in names] for line in answer["items"]]
         assert {(row[C.RELEASE], row[C.ARM], row[C.PROPENSITY], row[C.POLICY]) for row in rows} == {
             (answer["release"], "champion", 1.0, "popularity_28d")
         }
@@ -240,7 +241,7 @@ def test_while_the_store_is_away_slates_are_degraded_and_events_are_refused(star
     service = start()
     post_events(service, bought("c"))
 
-    def away(*_: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise StoreError("gone", found="test")
 
     monkeypatch.setattr("bentos.answering.read_user", away)

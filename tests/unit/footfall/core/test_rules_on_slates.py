@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from footfall.core.item_facts import catalogue_facts
 from footfall.core.metrics import top_k
-from footfall.core.rules import RuleBook, place_pins
+from footfall.core.rules import RuleBook, matching, place_pins
 from footfall.core.vocabulary import Vocabulary
 from footfall.rules import BOOST, BURY, EXCLUDE, KINDS, PIN, PLACES, Rule
 
@@ -59,7 +59,7 @@ def slate(rules: list[Rule], scores: np.ndarray = SCORES, k: int = 5, **asked: A
     ],
 )
 def test_a_rule_matches_items_that_fit_all_it_names(named: dict[str, list[str]], matched: list[int]) -> None:
-    assert FACTS.matching(rule("r", EXCLUDE, **named)).tolist() == matched
+    assert matching(rule("r", EXCLUDE, **named), VOCABULARY, FACTS).tolist() == matched
 
 
 def test_without_rules_nothing_changes() -> None:
@@ -186,7 +186,9 @@ def test_of_any_rules_and_scores_a_slate_keeps_its_promises(rules: list[Rule], s
     before = np.array(scores)
     shown, touched = slate(rules, before, k, place=place)
 
-    excluded = {ITEMS[c] for one in rules if one.kind == EXCLUDE and (not one.places or place in one.places) for c in FACTS.matching(one)}
+    excluded = {
+        ITEMS[c] for one in rules if one.kind == EXCLUDE and (not one.places or place in one.places) for c in matching(one, VOCABULARY, FACTS)
+    }
     forbidden = excluded | {item for item, score in zip(ITEMS, scores, strict=True) if score == -np.inf}
     allowed = [item for item in ITEMS if item not in forbidden]
     assert not forbidden & set(shown)
