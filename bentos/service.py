@@ -49,6 +49,7 @@ class Footfall:
         from bentos.parent import end_with_parent
         from bentos.registry import built_with, bundle_path
         from bentos.writer import Writer
+        from footfall.core.exploration import Exploration
         from footfall.pseudonyms import pseudonym, read_key
         from footfall.recommender import Recommender
 
@@ -67,7 +68,7 @@ class Footfall:
         )
         self._writer = Writer(self._store, measures)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="footfall-slates")
-        self._answering = Answering(self._store, self._writer, self._changeover, measures)
+        self._answering = Answering(self._store, self._writer, self._changeover, measures, Exploration(settings.explore))
         self._answering.start()
         app.state.parts = Parts(self._answering, measures, partial(pseudonym, key=key), settings.replay_clock, self._threads)
 

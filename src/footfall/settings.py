@@ -42,6 +42,7 @@ class Settings:
         engine_memory: what the engine holds before it spills to disk (FOOTFALL_ENGINE_MEMORY), as "2GB".
         replay_clock: whether requests may state the moment they are asked at (FOOTFALL_REPLAY_CLOCK=1); for replays only.
         tensorboard: whether stage `train` writes its curves for TensorBoard too (FOOTFALL_TENSORBOARD=1).
+        explore: chance that a position of a user's slate, from the third on, is drawn among the next best (FOOTFALL_EXPLORE, 0 to 1; default 0).
         encryption_keys: keys that seal raw batches, quarantine and backups (FOOTFALL_ENCRYPTION_KEY); the first seals, all open; none: no sealing.
     """
 
@@ -56,6 +57,7 @@ class Settings:
     engine: str = "duckdb"
     engine_memory: str = "2GB"
     tensorboard: bool = False
+    explore: float = 0.0
 
     @property
     def paths(self) -> Paths:
@@ -84,6 +86,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         engine_memory=_matching(_MEMORY, env, "FOOTFALL_ENGINE_MEMORY", "2GB", "a number and MB or GB"),
         encryption_keys=keys_in(env),
         tensorboard=env.get("FOOTFALL_TENSORBOARD") == "1",
+        explore=_share(env.get("FOOTFALL_EXPLORE") or "0"),
     )
 
 
@@ -92,6 +95,16 @@ def _matching(pattern: re.Pattern[str], env: Mapping[str, str], name: str, usual
     if not pattern.fullmatch(text):
         raise SettingsError("unusable setting", where=name, expected=expected, found=text, next_step=f"export {name}={usual}")
     return text
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise SettingsError("unusable share", where="FOOTFALL_EXPLORE", expected="0 to 1", found=text, next_step="export FOOTFALL_EXPLORE=0.05")
+    return share
 
 
 def _port(text: str) -> int:

@@ -23,6 +23,7 @@ from bentos.web.app import make_app
 from bentos.web.door import Door
 from bentos.writer import Writer
 from footfall.bundle import release_id
+from footfall.core.exploration import Exploration
 from footfall.pseudonyms import pseudonym
 from footfall.recommender import Recommender
 from footfall.store import Engine, open_store, releases
@@ -41,6 +42,7 @@ class Service:
     engine: Engine
     store: LiveStore
     writer: Writer
+    answering: Answering
     changeover: Changeover
     measures: Measures
     bundles: Path
@@ -74,6 +76,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         replay_clock: bool = True,
         champion: str | None = "a",
         built_with: str | None = None,
+        exploration: Exploration = Exploration(),  # noqa: B008 - it cannot be changed
     ) -> Service:
         engine = open_store(f"sqlite:///{tmp_path / 'store.db'}")
         if champion is not None:
@@ -84,9 +87,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         changeover = Changeover(store, measures, Recommender.open, lambda tag: bundles / tag, built_with)
         writer = Writer(store, measures)
         app = make_app()
-        answering = Answering(store, writer, changeover, measures)
+        answering = Answering(store, writer, changeover, measures, exploration)
         app.state.parts = Parts(answering, measures, partial(pseudonym, key=KEY), replay_clock, ThreadPoolExecutor(2))
-        service = Service(Door(app, api_keys), engine, store, writer, changeover, measures, bundles)
+        service = Service(Door(app, api_keys), engine, store, writer, answering, changeover, measures, bundles)
         started.append(service)
         return service
 
