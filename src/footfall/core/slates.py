@@ -186,7 +186,7 @@ def compose(scores: Float64, wishes: Wishes, near: Callable[[Int64], Near]) -> C
     k = min(wishes.k, len(columns))
     chances = np.ones(k)
     if wishes.drawing is not None and k:
-        held = np.zeros(k, np.bool_) if ruled is None else np.isin(columns[:k], list(ruled.pins.values()))
+        held = np.zeros(k, np.bool_) if ruled is None else np.isin(columns[:k], ruled.held(wishes.k))
         stream = request_stream(wishes.drawing.request_id)
         columns, chances = explore(columns, scores[columns], k, wishes.drawing.exploration, stream, held)
     columns = columns[:k].astype(np.int64)
