@@ -131,7 +131,8 @@ def _values(
     """(S, K) the fused scores of some items without each set of events, leads counted."""
     parts = reader.read(without(history, sets), at, {name for name, weight in weights.items() if weight})
     told = {name: scores[:, columns] if name == PERSONAL else _with_lead(scores, columns) for name, scores in parts.scores.items()}
-    return fuse(told, weights)
+    unknown = np.array([reason is not None for reason in parts.degraded])  # a history without anything known carries nothing
+    return np.where(unknown[:, None], 0.0, fuse(told, weights))
 
 
 def _with_lead(scores: Float64, columns: Int64) -> Float64:
