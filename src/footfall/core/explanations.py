@@ -3,7 +3,7 @@
 Leave-one-out is exact for every part of the fused score at once (the model, habits, personal frequency, item-to-item), where a gradient speaks of the
 model alone, and only of small changes (Li, Monroe and Jurafsky 2016, "Understanding neural networks through representation erasure"). It is cheap
 because all histories with an event less go through the parts as one batch, and because few events are tried: of each item its own newest, and the
-newest of all.
+newest of all. Where no single event is missed, because others of the same item stand in for it, all events of one item are left out together.
 
 Shares are of the score as it stands, with one exception: an item that is its part's best has 1 there and keeps it while nothing overtakes it, so its
 lead over the next one counts as well. Every other item is measured as the slate measures it.
@@ -43,7 +43,8 @@ class Cited:
 
     Attributes:
         place: of the event in the history that was explained, from 0.
-        share: of the item's score that is lost when this event alone is left out, above 0 to 1.
+        share: of the item's score that is lost when this event alone is left out, above 0 to 1; or where no single event is missed, of what is lost
+            without all events of its item, an equal part.
     """
 
     place: int
@@ -103,26 +104,42 @@ def carriers(reader: PartReader, weights: Mapping[str, float], history: Sequence
         at: the moment of asking, microseconds.
         columns: (K,) item_index - 1.
     """
-    tried = _worth_trying(history, columns)
-    left_out: list[list[int]] = [[], *([place] for place in tried.tolist())]
+    tried = [[place] for place in _worth_trying(history, columns).tolist()]
+    cited = _strongest(reader, weights, history, at, columns, tried)
+    if alone := [number for number, found in enumerate(cited) if not found]:
+        together = _by_item(history, tried)
+        for number, found in zip(alone, _strongest(reader, weights, history, at, columns[alone], together), strict=True):
+            cited[number] = found
+    return [[Cited(place, share / len(places)) for places, share in found for place in places][:CITED] for found in cited]
+
+
+def _strongest(
+    reader: PartReader, weights: Mapping[str, float], history: Sequences, at: int, columns: Int64, sets: Sequence[list[int]]
+) -> list[list[tuple[list[int], float]]]:
+    """For each item the sets of events without which its score falls most, at most CITED, with the share of it that is lost."""
+    left_out = [list[int](), *sets]
     values = np.concatenate([_values(reader, weights, history, at, columns, left_out[n : n + _ROWS]) for n in range(0, len(left_out), _ROWS)])
-    falls = values[0] - values[1:]
-    cited = []
-    for column, whole in enumerate(values[0]):
-        fall = falls[:, column]
-        strongest = np.argsort(-fall, kind="stable")[:CITED]
-        strongest = strongest[fall[strongest] > max(_NOTHING, _BESIDE * float(fall.max(initial=0.0)))]
-        cited.append([Cited(int(tried[n]), min(float(fall[n] / whole), 1.0)) for n in strongest])
-    return cited
+    found = []
+    for whole, fall in zip(values[0], (values[0] - values[1:]).T, strict=True):
+        most = np.argsort(-fall, kind="stable")[:CITED]
+        most = most[fall[most] > max(_NOTHING, _BESIDE * float(fall.max(initial=0.0)))]
+        found.append([(sets[n], min(float(fall[n] / whole), 1.0)) for n in most])
+    return found
+
+
+def _by_item(history: Sequences, tried: Sequence[list[int]]) -> list[list[int]]:
+    """All events of each item that was tried, newest first: each may be too much of a habit to be missed once."""
+    items = np.asarray(history.item_index)
+    return [np.flatnonzero(items == item)[::-1].tolist() for item in dict.fromkeys(items[[place for (place,) in tried]].tolist()) if item]
 
 
 def _worth_trying(history: Sequences, columns: Int64) -> Int64:
-    """Places of the newest events of each item and, up to TRIED in all, of the newest of any, in the history's order."""
+    """Places of the newest events of each item and, up to TRIED in all, of the newest of any; the newest first, so that of two equals it is cited."""
     newest = np.arange(len(history.item_index))[::-1]
     items = np.asarray(history.item_index)[newest]
     own = np.unique(np.concatenate([newest[items == column + 1][:OWN] for column in columns] or [newest[:0]]))
     others = newest[~np.isin(newest, own)]
-    return np.union1d(own, others[: max(TRIED - len(own), 0)])
+    return np.union1d(own, others[: max(TRIED - len(own), 0)])[::-1]
 
 
 def _values(

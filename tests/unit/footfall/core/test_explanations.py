@@ -93,6 +93,14 @@ def test_an_event_that_hardly_matters_is_not_cited_beside_one_that_does() -> Non
     assert places(carriers(reader(), {PERSONAL: 1.0}, seen, NOW, np.array([2]))) == [[1]]
 
 
+def test_purchases_that_stand_in_for_each_other_are_cited_together() -> None:
+    """Item 5 goes with item 1 and with nothing else: as long as one of its purchases is left, item 5 has all of the part."""
+    beside = reader([[4], [0], [0], [0], [0], [0]], [[0.9], [0.0], [0.0], [0.0], [0.0], [0.0]])
+    (cited,) = carriers(beside, {ITEM_TO_ITEM: 1.0}, history([1, 2, 1, 3]), NOW, np.array([4]))
+    assert [one.place for one in cited] == [2, 0]
+    assert [one.share for one in cited] == pytest.approx([0.5, 0.5])
+
+
 def test_a_history_of_one_event_is_all_that_can_have_carried_anything() -> None:
     """The model gives every item of an empty history the same logit, and so the best share: that is no score without the event."""
     (cited,) = carriers(reader(), {MODEL: 1.0}, history([2], kinds=[VIEW]), NOW, np.array([0]))
