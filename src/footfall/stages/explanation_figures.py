@@ -22,8 +22,8 @@ from footfall.recommender import FUSED, Recommender
 
 ASKED = 0.9
 """Share of explanations that must pass."""
-MOST_USERS = 60
-"""Users whose slates are explained, evenly spaced among all: 600 lines, in a few seconds."""
+MOST_USERS = 40
+"""Users whose slates are explained, evenly spaced among all: 400 lines, in a few seconds."""
 _FEWEST = 2  # events of a history of which one can be cited and another left out
 
 

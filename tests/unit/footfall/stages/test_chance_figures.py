@@ -20,11 +20,11 @@ from footfall.errors import BundleError
 from footfall.manifest import file_digest
 from footfall.params import Params
 from footfall.paths import Paths
-from footfall.recommender import Recommender
+from footfall.recommender import History, Recommender
 from footfall.stages.bundle import make_bundle
 from footfall.stages.chance_figures import chance_figures
 from footfall.stages.evaluate import make_metrics
-from tests.unit.footfall.small_shop import make_shop, small_params, use_table_scorer
+from tests.unit.footfall.small_shop import make_bundle_by_hand, make_shop, small_params, use_table_scorer
 
 SHORT = {"validation_days": 6, "test_days": 6}
 
@@ -82,6 +82,15 @@ def test_a_chance_that_is_wrong_is_found_out(shop: Paths, params: Params) -> Non
     wrong = make_metrics(shop, params).purchase_chance["all"]
     assert wrong["calibration"]["error"] > 0.25 > right["calibration"]["error"] + 0.15
     assert wrong["log_loss_saved"]["mean"] < right["log_loss_saved"]["mean"]
+
+
+def test_a_bundle_from_before_there_were_chances_still_opens_and_tells_none(tmp_path: Path, params: Params, shop: Paths) -> None:
+    recommender = Recommender.open(make_bundle_by_hand(tmp_path / "old"))
+    history = recommender.encode([History(["a"], ["purchase"], [DAY_US])])
+    assert recommender.bundle.chances is None
+    assert recommender.purchase_chance(history, 2 * DAY_US, recommender.scores(history, 2 * DAY_US), np.array([[0]])) is None
+    found = chance_figures(recommender, history, arrays.read_split(shop.sequences), params.evaluate)
+    assert "without chances" in found["reason"]
 
 
 def test_users_who_refuse_to_be_analysed_are_not_asked_about(shop: Paths, params: Params) -> None:
