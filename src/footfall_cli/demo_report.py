@@ -92,7 +92,7 @@ def _say_metrics(title: str, metrics: Metrics) -> None:
     if "share" in metrics.explanations:
         told = metrics.explanations
         say(
-            f"explanations: {told['share']:.1%} pass {interval(told['interval'])}, {told['asked']:.0%} asked, {told['cited']:.1%} of lines cite an event"
+            f"explanations: {told['share']:.1%} pass {interval(told['interval'])}, {told['asked']:.0%} asked; {told['cited']:.1%} of lines cite events"
         )
 
 

@@ -21,9 +21,13 @@ from footfall.contracts import EVENT_TYPES
 from footfall.core.fusion import PERSONAL, fuse
 from footfall.core.metrics import Float64
 from footfall.core.parts import PartReader
+from footfall.core.policies import FUSED, POPULAR, Policies
 from footfall.core.sequences import Int64, Sequences
 from footfall.core.vocabulary import Vocabulary
+from footfall.errors import ContractError
 
+EXPLAINED = 20
+"""Items that can be explained at once."""
 CITED = 3
 """Events that are named for one item, at most."""
 TRIED = 32
@@ -86,6 +90,25 @@ def explained(
     return [Explanation(item_id, reason, [said(one) for one in found]) for item_id, reason, found in zip(item_ids, reasons, cited, strict=True)]
 
 
+def explain_slate(reader: PartReader, policies: Policies, vocabulary: Vocabulary, sequences: Sequences, at: int, columns: Int64) -> list[Explanation]:
+    """What carried each item of `columns` (K; item_index - 1) under the fused policy, of one user.
+
+    Raises:
+        ContractError: histories of more users than one, or more than EXPLAINED items.
+    """
+    if len(sequences) != 1 or len(columns) > EXPLAINED:
+        expected, found = f"one user and at most {EXPLAINED} items", f"{len(sequences)} users, {len(columns)} items"
+        raise ContractError("too much to explain at once", where="explain", expected=expected, found=found, next_step="ask for less")
+    before = sequences.before(at)
+    history = before.last(reader.history_events)
+    parts = reader.read(history, at, policies.needed(FUSED))
+    cited: list[list[Cited]] = [[] for _ in columns]
+    if parts.degraded[0] is None:
+        cited = carriers(reader, policies.weights[FUSED], history, at, columns)
+    reasons = [reason if found else POPULAR for reason, found in zip(policies.reasons(0, columns, parts, FUSED), cited, strict=True)]
+    return explained(vocabulary, history, columns, reasons, cited, earlier=len(before.item_index) - len(history.item_index))
+
+
 def without(history: Sequences, sets: Sequence[Collection[int]]) -> Sequences:
     """One user's history, once for each set of places, without the events of that set."""
     events, keep = len(history.item_index), np.ones(len(history.item_index) * len(sets), np.bool_)
@@ -117,10 +140,10 @@ def _strongest(
     reader: PartReader, weights: Mapping[str, float], history: Sequences, at: int, columns: Int64, sets: Sequence[list[int]]
 ) -> list[list[tuple[list[int], float]]]:
     """For each item the sets of events without which its score falls most, at most CITED, with the share of it that is lost."""
-    left_out = [list[int](), *sets]
+    left_out = [*sets, list[int]()]  # the whole last: a scorer that remembers its last reading of a user then remembers that one
     values = np.concatenate([_values(reader, weights, history, at, columns, left_out[n : n + _ROWS]) for n in range(0, len(left_out), _ROWS)])
     found = []
-    for whole, fall in zip(values[0], (values[0] - values[1:]).T, strict=True):
+    for whole, fall in zip(values[-1], (values[-1] - values[:-1]).T, strict=True):
         most = np.argsort(-fall, kind="stable")[:CITED]
         most = most[fall[most] > max(_NOTHING, _BESIDE * float(fall.max(initial=0.0)))]
         found.append([(sets[n], min(float(fall[n] / whole), 1.0)) for n in most])

@@ -13,13 +13,11 @@ import numpy as np
 from footfall.arrays import Split
 from footfall.bundle_files import Chances, Fusion
 from footfall.core import chances
-from footfall.core.baselines import TIE_BREAK
-from footfall.core.fusion import fuse, share_of_best
 from footfall.core.metrics import Float64, top_k
 from footfall.core.parts import PartReader
+from footfall.core.policies import FUSED, Policies
 from footfall.core.rhythm import Moments
 from footfall.core.sequences import DAY_US, Int64, Sequences
-from footfall.recommender import FUSED
 
 MOST_USERS = 4000
 """Users whose lines are learnt from: 400,000 lines settle a hundred levels."""
@@ -40,7 +38,8 @@ def learn_chances(reader: PartReader, fusion: Fusion, popularity: Float64, analy
     users = chances.evenly(np.flatnonzero(analysed.before(at).lengths), MOST_USERS)
     if not len(users) or at + chances.DAYS * DAY_US > split.test_start:
         return None
-    asked, columns, scores = _best(replace(reader, temperature=fusion.temperature), fusion, popularity, analysed, users, at)
+    policies = Policies.of(fusion.weights, popularity)
+    asked, columns, scores = _best(replace(reader, temperature=fusion.temperature), policies, analysed, users, at)
     bought = chances.bought_within(analysed, asked, at, columns)
     figures = Moments(analysed).figures(asked, np.full(len(asked), at), reader.history_events)
     model = chances.fit_chances(scores, chances.pace(figures), bought)
@@ -50,15 +49,13 @@ def learn_chances(reader: PartReader, fusion: Fusion, popularity: Float64, analy
     return Chances(FUSED, chances.DAYS, chances.DEPTH, told, *steps, users=len(asked), lines=bought.size, bought=float(bought.mean()))
 
 
-def _best(reader: PartReader, fusion: Fusion, popularity: Float64, analysed: Sequences, users: Int64, at: int) -> tuple[Int64, Int64, Float64]:
+def _best(reader: PartReader, policies: Policies, analysed: Sequences, users: Int64, at: int) -> tuple[Int64, Int64, Float64]:
     """(A,) those of the users who can be scored, and (A, DEPTH) columns and scores of their best items."""
-    weights, tie_break = fusion.weights[FUSED], TIE_BREAK * share_of_best(popularity[None, :])
-    needed = {name for name, weight in weights.items() if weight}
     asked, columns, scores = [], [], []
     for some in np.array_split(users, -(-len(users) // _USERS_A_CHUNK)):
-        parts = reader.read(analysed.take(some), at, needed)
+        parts = reader.read(analysed.take(some), at, policies.needed(FUSED))
         known = np.array([reason is None for reason in parts.degraded])
-        rows = (fuse(parts.scores, weights) + tie_break)[known]
+        rows = policies.combine(parts, FUSED)[known]
         best = top_k(rows, chances.DEPTH)
         asked.append(some[known])
         columns.append(best)
