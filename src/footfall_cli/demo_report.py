@@ -91,9 +91,7 @@ def _say_metrics(title: str, metrics: Metrics) -> None:
         say(f"purchase within {days} days: said {said:.4f} of a line, came {came:.4f}; calibration error {error['error']:.4f}")
     if "share" in metrics.explanations:
         told = metrics.explanations
-        say(
-            f"explanations: {told['share']:.1%} pass {interval(told['interval'])}, {told['asked']:.0%} asked; {told['cited']:.1%} of lines cite events"
-        )
+        say(f"explanations: {told['share']:.1%} pass {interval(told['interval'])}, {told['asked']:.0%} asked; {told['cited']:.1%} of lines have any")
 
 
 def _cells(policy: dict[str, Any], figure: str) -> tuple[str, str]:
