@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_a_slate_that_fell_back_on_popularity_says_so_of_every_line(by_hand: Rec
 def test_places_count_in_the_history_that_was_given(shop: Paths) -> None:
     recommender, split = Recommender.open(shop.bundle), arrays.read_split(shop.sequences)
     sequences = arrays.read_sequences(shop.sequences).take(np.array([0]))
-    recommender._bundle.fusion.__dict__["history_events"] = 12
+    recommender._reader = dataclasses.replace(recommender._reader, history_events=12)
     columns = top_k(recommender.scores(sequences, split.test_start), 10)[0]
     before = sequences.before(split.test_start)
     cited = [event for line in recommender.explain(sequences, split.test_start, columns) for event in line.events]
