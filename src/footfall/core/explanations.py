@@ -146,7 +146,7 @@ def _strongest(
     for whole, fall in zip(values[-1], (values[-1] - values[:-1]).T, strict=True):
         most = np.argsort(-fall, kind="stable")[:CITED]
         most = most[fall[most] > max(_NOTHING, _BESIDE * float(fall.max(initial=0.0)))]
-        found.append([(sets[n], min(float(fall[n] / whole), 1.0)) for n in most])
+        found.append([(sets[n], float(fall[n] / max(whole, fall[n]))) for n in most])
     return found
 
 

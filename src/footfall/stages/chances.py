@@ -39,9 +39,10 @@ def learn_chances(reader: PartReader, fusion: Fusion, popularity: Float64, analy
     if not len(users) or at + chances.DAYS * DAY_US > split.test_start:
         return None
     policies = Policies.of(fusion.weights, popularity)
-    asked, columns, scores = _best(replace(reader, temperature=fusion.temperature), policies, analysed, users, at)
-    bought = chances.bought_within(analysed, asked, at, columns)
-    figures = Moments(analysed).figures(asked, np.full(len(asked), at), reader.history_events)
+    drawn = analysed.take(users)
+    asked, columns, scores = _best(replace(reader, temperature=fusion.temperature), policies, drawn, at)
+    bought = chances.bought_within(drawn, asked, at, columns)
+    figures = Moments(drawn).figures(asked, np.full(len(asked), at), reader.history_events)
     model = chances.fit_chances(scores, chances.pace(figures), bought)
     if model is None:
         return None
@@ -49,11 +50,11 @@ def learn_chances(reader: PartReader, fusion: Fusion, popularity: Float64, analy
     return Chances(FUSED, chances.DAYS, chances.DEPTH, told, *steps, users=len(asked), lines=bought.size, bought=float(bought.mean()))
 
 
-def _best(reader: PartReader, policies: Policies, analysed: Sequences, users: Int64, at: int) -> tuple[Int64, Int64, Float64]:
-    """(A,) those of the users who can be scored, and (A, DEPTH) columns and scores of their best items."""
+def _best(reader: PartReader, policies: Policies, drawn: Sequences, at: int) -> tuple[Int64, Int64, Float64]:
+    """(A,) those of the drawn users who can be scored, and (A, DEPTH) columns and scores of their best items."""
     asked, columns, scores = [], [], []
-    for some in np.array_split(users, -(-len(users) // _USERS_A_CHUNK)):
-        parts = reader.read(analysed.take(some), at, policies.needed(FUSED))
+    for some in np.array_split(np.arange(len(drawn)), -(-len(drawn) // _USERS_A_CHUNK)):
+        parts = reader.read(drawn.take(some), at, policies.needed(FUSED))
         known = np.array([reason is None for reason in parts.degraded])
         rows = policies.combine(parts, FUSED)[known]
         best = top_k(rows, chances.DEPTH)
