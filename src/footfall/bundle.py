@@ -9,6 +9,7 @@
     baselines.safetensors   popularity (V,), neighbours (V, N), similarities (V, N)
     habits.safetensors      network and item facts of the habit part (`core.habits`); where anybody buys an item twice
     fusion.json             FUSION: weights of the fused policies and how they were chosen
+    chances.json            CHANCES: what a fused score is worth in purchases (`core.chances`); where validation could tell
 
 Equal inputs give equal bytes: nothing here depends on the clock, and no user's history is inside. Nothing is unpickled.
 A bundle is verified whole before anything of it is used, and what was hashed is what is parsed.
@@ -26,6 +27,7 @@ import numpy.typing as npt
 
 from footfall.bundle_files import (
     BASELINES,
+    CHANCES_FILE,
     CONFIG,
     FILES,
     FUSION,
@@ -34,9 +36,11 @@ from footfall.bundle_files import (
     QUERIES_FILE,
     VOCABULARY_FILE,
     WEIGHTS,
+    Chances,
     Fusion,
     fault,
     read_baselines,
+    read_chances,
     read_config,
     read_document,
     read_fusion,
@@ -79,6 +83,7 @@ class Bundle:
     bytes: int
     queries: Vocabulary | None = None
     habits: Habits | None = None
+    chances: Chances | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Content:
     item_to_item: ItemToItem
     fusion: Fusion
     habits: Habits | None = None
+    chances: Chances | None = None
 
 
 def write_bundle(
@@ -138,6 +144,8 @@ def write_bundle(
             with replacing(partial / HABITS_FILE) as file:
                 file.write(save({name: np.ascontiguousarray(array) for name, array in content.habits.arrays().items()}))
         write_text(partial / FUSION, content.fusion.to_json())
+        if content.chances is not None:
+            write_text(partial / CHANCES_FILE, content.chances.to_json())
         files = {name: file_digest(partial / name) for name in (*FILES, *OPTIONAL) if (partial / name).exists()}
         write_text(partial / MANIFEST, Manifest(files=files, contracts=_spoken(files), **facts).to_json())
         write_text(partial / MANIFEST_SUM, f"{file_digest(partial / MANIFEST)}\n")
@@ -179,7 +187,8 @@ def open_bundle(folder: Path) -> Bundle:
     fusion = read_fusion(folder, raw[FUSION])
     size = sum(path.stat().st_size for path in folder.iterdir())
     habits = read_habits(folder, raw[HABITS_FILE], len(vocabulary)) if HABITS_FILE in raw else None
-    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries, habits)
+    chances = read_chances(folder, raw[CHANCES_FILE]) if CHANCES_FILE in raw else None
+    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries, habits, chances)
 
 
 def _manifest(folder: Path) -> Manifest:

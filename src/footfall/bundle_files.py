@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from footfall.contracts import Contract
 from footfall.core.baselines import ItemToItem
+from footfall.core.chances import ChanceModel, from_document
 from footfall.core.fusion import COMPONENTS, HABITS
 from footfall.core.habits import Habits
 from footfall.core.metrics import Float64
@@ -30,9 +31,10 @@ QUERIES_FILE = "queries.parquet"
 BASELINES = "baselines.safetensors"
 FUSION = "fusion.json"
 HABITS_FILE = "habits.safetensors"
+CHANCES_FILE = "chances.json"
 FILES = (CONFIG, WEIGHTS, VOCABULARY_FILE, BASELINES, FUSION)
 """Every file of a bundle but the manifest and its sum."""
-OPTIONAL = (QUERIES_FILE, HABITS_FILE)
+OPTIONAL = (QUERIES_FILE, HABITS_FILE, CHANCES_FILE)
 """Files that only some bundles have."""
 
 D = TypeVar("D", bound=Document)
@@ -59,6 +61,40 @@ class Fusion(Document):
     temperature: float
 
 
+@dataclass(frozen=True)
+class Chances(Document):
+    """CHANCES: from fused scores to the chance of a purchase (`core.chances`), and on whom it was learnt.
+
+    Attributes:
+        policy: whose scores are read.
+        days: within which the purchase comes.
+        depth: best items of a user for which a chance holds.
+        weights: of what is read, by name.
+        starts, levels: (B,) steps from the weighted sum to the chance.
+        users, lines: of the validation window; `bought` is the share of lines that were bought, the base rate.
+    """
+
+    SCHEMA: ClassVar[str] = "footfall.chances/1"
+    policy: str
+    days: int
+    depth: int
+    weights: dict[str, float]
+    starts: list[float]
+    levels: list[float]
+    users: int
+    lines: int
+    bought: float
+
+    @property
+    def model(self) -> ChanceModel:
+        """What it says, ready to be asked.
+
+        Raises:
+            ValueError: numbers that are no chances.
+        """
+        return from_document(self.weights, self.starts, self.levels)
+
+
 def fault(what: str, where: Path | str, *, expected: object = None, found: object = None, next_step: str = _RESTORE) -> BundleError:
     """What is wrong with a bundle, to be raised; what mends most of it is to get it again."""
     return BundleError(what, where=where, expected=expected, found=found, next_step=next_step)
@@ -82,6 +118,16 @@ def read_fusion(folder: Path, raw: bytes) -> Fusion:
                 "fusion weights cannot be used", folder / FUSION, expected=f"finite weights of {', '.join(COMPONENTS)}", found=f"{policy}: {weights}"
             )
     return fusion
+
+
+def read_chances(folder: Path, raw: bytes) -> Chances:
+    """CHANCES, with numbers that can be used."""
+    chances = read_document(folder, CHANCES_FILE, Chances, raw)
+    try:
+        _ = chances.model
+    except (TypeError, ValueError) as error:
+        raise fault("chances cannot be used", folder / CHANCES_FILE, expected="ascending steps from 0 to 1", found=str(error)) from error
+    return chances
 
 
 def read_config(folder: Path, raw: bytes, queries: int) -> dict[str, Any]:

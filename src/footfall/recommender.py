@@ -15,12 +15,13 @@ import numpy as np
 from footfall.bundle import Bundle, open_bundle
 from footfall.core.baselines import purchases
 from footfall.core.context import with_views
+from footfall.core.explanations import EXPLAINED, Explanation, explain_slate
 from footfall.core.histories import History, encode_histories
 from footfall.core.item_facts import CatalogueFacts
 from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
-from footfall.core.parts import PartReader, Parts, Scorer
+from footfall.core.parts import PartReader, Parts, Scorer, knows_anything
 from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, POPULARITY, Policies
 from footfall.core.quantised import ITEM_TABLE
 from footfall.core.related import Related
@@ -32,7 +33,7 @@ from footfall.documents import Manifest
 from footfall.errors import BundleError, ContractError
 
 __all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "POPULARITY"]
-__all__ += ["History", "Line", "Ranking", "Recommender", "Scored", "Slate", "Wishes"]
+__all__ += ["EXPLAINED", "Explanation", "History", "Line", "Ranking", "Recommender", "Scored", "Slate", "Wishes"]
 
 _PLAIN = Wishes()
 _USERS_A_CHUNK = 256
@@ -66,6 +67,7 @@ class Recommender:
         table = bundle.weights.get(ITEM_TABLE)
         related = Related.of(bundle.item_to_item, bundle.popularity, None if table is None else table[1:])
         self._maker = SlateMaker(bundle.vocabulary, self._policies, related)
+        self._chances = bundle.chances.model if bundle.chances else None
 
     @classmethod
     def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False) -> Recommender:
@@ -155,6 +157,29 @@ class Recommender:
     def item_chances(self, sequences: Sequences, at: int | Int64) -> Float64:
         """(U, V) the model's own chance that an item bought next is this one, from what happened before `at`: the ranking's softmax, undamped."""
         return softmax(self._reader.scorer.scores(sequences.before(at).last(self.history_events)).astype(np.float64))
+
+    def purchase_chance(self, sequences: Sequences, at: int | Int64, rows: Float64, columns: Int64) -> Float64 | None:
+        """(U, K) chance that each user buys each item of `columns` (U, K; item_index - 1) in the seven days from `at` on.
+
+        Measured for the 100 best items of users with a history (`core.chances`). NaN for a user without one and for a score that is not finite;
+        None where the bundle was made without chances.
+
+        Args:
+            sequences: U histories.
+            at: the moment of asking.
+            rows: (U, V) fused scores of the same, from `scores` or `combine`, before anything is taken out or moved.
+            columns: which items.
+        """
+        history = sequences.before(at).last(self.history_events)
+        return None if self._chances is None else self._chances.of_users(history, at, rows, columns, knows_anything(history))
+
+    def explain(self, sequences: Sequences, at: int, columns: Int64) -> list[Explanation]:
+        """What carried each item of `columns` (K; item_index - 1) under the fused policy, found by leaving events out (`core.explanations`).
+
+        Raises:
+            ContractError: histories of more users than one, or more than 20 items.
+        """
+        return explain_slate(self._reader, self._policies, self.vocabulary, sequences, at, columns)
 
     def rank(self, sequences: Sequences, at: int | Int64, k: int, policies: Collection[str]) -> Ranking:
         """Slates of many users under several policies at once: what `recommend` would show, as item indices."""

@@ -10,6 +10,8 @@ from safetensors.numpy import load_file, save_file
 from footfall.bundle import Content, write_bundle
 from footfall.bundle_files import VOCABULARY_FILE
 from footfall.core.baselines import ItemToItem
+from footfall.core.explanations import without
+from footfall.core.fusion import ITEM_TO_ITEM, MODEL
 from footfall.errors import BundleError
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.recommender import POLICIES, History, Recommender, Wishes
@@ -60,6 +62,32 @@ def test_two_openings_answer_alike(tmp_path: Path) -> None:
     one, two = (Recommender.open(real_bundle(tmp_path / name)) for name in ("one", "two"))
     assert one.release_id == two.release_id
     assert np.array_equal(one.scores(one.encode(histories()), NOW), two.scores(two.encode(histories()), NOW))
+
+
+def test_what_an_explanation_says_of_an_event_is_lost_without_it(tmp_path: Path) -> None:
+    """By hand: the served score of an item that is no part's best, with the history and without the one event."""
+    recommender = Recommender.open(real_bundle(tmp_path / "bundle"))
+    (sequences,) = (recommender.encode([history]) for history in histories() if len(history.item_ids) == 40)
+    whole = recommender.scores(sequences, NOW)[0]
+    parts = recommender.parts(sequences, NOW, {MODEL, ITEM_TO_ITEM}).scores
+    column = next(int(one) for one in np.argsort(-whole) if max(parts[MODEL][0, one], parts[ITEM_TO_ITEM][0, one]) < 1)
+    (told,) = recommender.explain(sequences, NOW, np.array([column]))
+    assert 1 <= len(told.events) <= 3
+    for event in told.events:
+        left = recommender.scores(without(sequences, [[event.place]]), NOW)[0, column]
+        assert event.share == pytest.approx((whole[column] - left) / whole[column], rel=1e-3)
+        assert event.occurred_at_us == sequences.occurred_at[event.place]
+
+
+def test_both_scorers_explain_alike(tmp_path: Path) -> None:
+    folder = real_bundle(tmp_path / "bundle")
+    one, two = Recommender.open(folder), Recommender.open(folder, streaming=True)
+    for history in histories():
+        sequences = one.encode([history])
+        found, again = (each.explain(sequences, NOW, np.arange(ITEMS)) for each in (one, two))
+        for ours, theirs in zip(found, again, strict=True):
+            assert (ours.item_id, ours.reason) == (theirs.item_id, theirs.reason)
+            assert [event.share for event in ours.events] == pytest.approx([event.share for event in theirs.events], rel=1e-2)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
