@@ -7,7 +7,7 @@ A user without any known item in that history gets the popularity slate, and the
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +211,8 @@ class Recommender:
         parts = self.parts(sequences if seen is None else with_views(sequences, at, seen), at, self.needed(policy))
         rows = self.combine(parts, policy)
         bought = purchases(sequences.before(at)) if any(wish.unbought for wish in asked) else None
-        return [
+        plain = rows.copy() if self._chances is not None and policy == FUSED else None  # wishes and rules change scores, not chances
+        slates = [
             self._maker.of_user(
                 rows[user],
                 wish,
@@ -221,6 +222,21 @@ class Recommender:
                 bought=None if bought is None else bought.items_of(user),
             )
             for user, wish in enumerate(asked)
+        ]
+        return slates if plain is None else self._with_chances(slates, sequences, at, plain)
+
+    def _with_chances(self, slates: list[Slate], sequences: Sequences, at: int | Int64, rows: Float64) -> list[Slate]:
+        """The same slates, with each item's chance to be bought."""
+        columns = np.zeros((len(slates), max((len(slate.items) for slate in slates), default=0)), np.int64)
+        for user, slate in enumerate(slates):
+            columns[user, : len(slate.items)] = self.vocabulary.encode([line.item_id for line in slate.items]) - 1
+        chances = self.purchase_chance(sequences, at, rows, columns)
+        if chances is None:
+            return slates
+        told = np.where(np.isfinite(chances), chances, -1.0).tolist()
+        return [
+            replace(slate, items=[line._replace(probability=chance) if chance >= 0 else line for line, chance in zip(slate.items, row, strict=False)])
+            for slate, row in zip(slates, told, strict=True)
         ]
 
     def similar(self, item_id: str, wishes: Wishes = _PLAIN, facts: CatalogueFacts | None = None) -> Slate:

@@ -34,6 +34,7 @@ class Line(NamedTuple):
     reason: str
     propensity: float = 1.0
     rules: tuple[str, ...] = ()
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Slate:
     """What one user is shown. A diverse slate, or one with pins or draws, is not in the order of its scores.
 
     Attributes:
-        items: best first; `propensity` is the chance that this item stands at this position, `rules` are those that touched it.
+        items: best first; `propensity` is the chance that this item stands at this position, `rules` are those that touched it,
+            `probability` is the chance that the user buys it within seven days, None where that cannot be told.
         policy: what made the scores.
         degraded: why it is not what was asked for; None where it is.
         kept_out: ids of the rules that kept an item off it.
