@@ -8,9 +8,11 @@ long, when it goes on sending a body that was refused long ago, or when nobody r
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import uvicorn.config
+from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 REQUEST_S = 10.0
@@ -30,6 +32,25 @@ def be_patient_no_longer() -> None:
     """Make every uvicorn that this process starts from now on use this protocol, and no other kind: BentoML offers no setting for it."""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:PatientProtocol"
     uvicorn.config.WS_PROTOCOLS["auto"] = None
+    uvicorn.config.LOOP_FACTORIES["auto"] = f"{__name__}:patient_loop_factory"
+
+
+def patient_loop_factory(use_subprocess: bool = False) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Uvicorn's own choice of a loop, which lets a TLS handshake take REQUEST_S and not a minute."""
+    make = auto_loop_factory(use_subprocess)
+
+    def new_loop() -> asyncio.AbstractEventLoop:
+        loop = make()
+        listen = loop.create_server
+
+        def create_server(*arguments: Any, **named: Any) -> Any:
+            limit = {} if named.get("ssl") is None else {"ssl_handshake_timeout": REQUEST_S}
+            return listen(*arguments, **(limit | named))
+
+        loop.create_server = create_server  # type: ignore[method-assign]
+        return loop
+
+    return new_loop
 
 
 class PatientProtocol(HttpToolsProtocol):

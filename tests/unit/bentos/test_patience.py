@@ -236,8 +236,14 @@ def test_whoever_is_in_time_notices_nothing() -> None:
 def test_uvicorn_takes_it_and_no_web_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
     monkeypatch.setattr(uvicorn.config, "WS_PROTOCOLS", dict(uvicorn.config.WS_PROTOCOLS))
+    monkeypatch.setattr(uvicorn.config, "LOOP_FACTORIES", dict(uvicorn.config.LOOP_FACTORIES))
     be_patient_no_longer()
     config = uvicorn.Config(app, log_config=None)
     config.load()
     assert config.http_protocol_class is PatientProtocol
     assert config.ws_protocol_class is None
+    factory = config.get_loop_factory()
+    assert factory is not None
+    loop = factory()
+    assert loop.create_server.__module__ == patience.__name__
+    loop.close()
