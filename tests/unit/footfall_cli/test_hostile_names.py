@@ -89,9 +89,7 @@ def _hook(event: str, given: tuple[object, ...], state: dict[str, bool] = _STATE
         seen.append(f"{event} {given[0] if given else ''}")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _audit() -> None:
-    sys.addaudithook(_hook)  # there is no taking it away again
+_HOOKED: list[bool] = []
 
 
 @contextmanager
@@ -99,6 +97,9 @@ def watched(root: Path, checkout: Path) -> Iterator[None]:
     """Fail when anything is touched that is neither below `root` nor Python's own."""
     own = [root.resolve(), checkout, *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")), Path(sys.prefix), Path("/dev")]
     own += [Path("/proc"), Path("/usr/share/zoneinfo"), Path("/etc/localtime"), Path("/usr/lib")]
+    if not _HOOKED:
+        sys.addaudithook(_hook)  # there is no taking it away again
+        _HOOKED.append(True)
     _SEEN.clear()
     _STATE["on"] = True
     try:
