@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,8 +23,22 @@ PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 """Open without a key: they say nothing but yes or no."""
 
 METRICS = "/metrics"
-PATHS = PROBES | {METRICS} | {endpoint.path for endpoint in ENDPOINTS if not endpoint.parameters}
-_ENDPOINTS = [(endpoint, compile_path(endpoint.path)[0] if endpoint.parameters else None) for endpoint in ENDPOINTS]
+
+
+def _by_path(*, named: bool) -> dict[str, dict[str, str]]:
+    """Path -> method -> role, of the paths with parameters or of the others; who may GET may ask for the HEAD too."""
+    found: dict[str, dict[str, str]] = {}
+    for endpoint in ENDPOINTS:
+        if bool(endpoint.parameters) is named:
+            methods = (endpoint.method, "HEAD") if endpoint.method == "GET" else (endpoint.method,)
+            found.setdefault(endpoint.path, {}).update(dict.fromkeys(methods, endpoint.role))
+    return found
+
+
+_FIXED: dict[str, dict[str, str]] = _by_path(named=False) | {path: {"GET": READ, "HEAD": READ} for path in (*PROBES, METRICS)}
+PATHS = frozenset(_FIXED)
+"""Every page whose path names nothing."""
+_NAMED = [(compile_path(path)[0], roles) for path, roles in _by_path(named=True).items()]
 _HOST = re.compile(r":\d*$")
 """The port behind a host."""
 
@@ -115,12 +129,10 @@ def _quiet(send: Send) -> Send:
     return sending
 
 
-def _roles(path: str) -> dict[str, str]:
+def _roles(path: str) -> Mapping[str, str]:
     """Method -> role that it asks for; empty where there is no such page."""
-    if path in PROBES or path == METRICS:
-        return {"GET": READ}
-    found = {endpoint.method: endpoint.role for endpoint, pattern in _ENDPOINTS if (pattern.match(path) if pattern else endpoint.path == path)}
-    return found | {"HEAD": found["GET"]} if "GET" in found else found
+    found = _FIXED.get(path)
+    return {method: role for pattern, roles in _NAMED if pattern.match(path) for method, role in roles.items()} if found is None else found
 
 
 def _given(scope: Scope) -> bytes:

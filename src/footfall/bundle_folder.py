@@ -10,8 +10,8 @@ import os
 import stat
 from collections.abc import Collection
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from footfall.bundle_files import FILES, OPTIONAL, QUERIES_FILE, fault, read_document
 from footfall.contracts import CATALOGUE, EVENTS, QUERIES, VOCABULARY
@@ -160,7 +160,7 @@ def _file(path: Path, digest: str) -> bytes:
     return raw
 
 
-def _plain(path: Path) -> IO[bytes]:
+def _plain(path: Path) -> BufferedReader:
     """Open a plain file, and neither follow a link nor wait for a pipe.
 
     Raises:
