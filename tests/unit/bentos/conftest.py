@@ -88,7 +88,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             releases.add(engine, Release(identity, champion, "candidate", AS_OF, AS_OF))
             releases.promote(engine, identity)
         measures, store = Measures(CollectorRegistry()), LiveStore(url or f"sqlite:///{tmp_path / 'store.db'}")
-        changeover = Changeover(store, measures, partial(Recommender.open, verify_keys=verify_keys), lambda tag: bundles / tag, built_with)
+        built = None if built_with is None else f"{built_with}:{release_id(bundles / built_with)}"
+        opening = partial(Recommender.open, verify_keys=verify_keys)
+        changeover = Changeover(store, measures, opening, lambda tag: bundles / tag.partition(":")[0], built)
         writer = Writer(store, measures)
         app = make_app()
         answering = Answering(store, writer, changeover, measures, exploration)
