@@ -36,7 +36,7 @@ class Document:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ContractError("document is no JSON", where=where, expected=cls.SCHEMA, found=str(error)) from error
         found = document.pop("schema", None) if isinstance(document, dict) else None
         if found != cls.SCHEMA:

@@ -31,6 +31,7 @@ from footfall.core.slates import Line, Slate, Wishes
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
 from footfall.errors import BundleError, ContractError
+from footfall.signing import VerifyKeys
 
 __all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "POPULARITY"]
 __all__ += ["EXPLAINED", "Explanation", "History", "Line", "Ranking", "Recommender", "Scored", "Slate", "Wishes"]
@@ -70,18 +71,19 @@ class Recommender:
         self._chances = bundle.chances.model if bundle.chances else None
 
     @classmethod
-    def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False) -> Recommender:
+    def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False, verify_keys: VerifyKeys = ()) -> Recommender:
         """Verify the bundle in `folder` and make it ready.
 
         Args:
             folder: the bundle.
             threads: of the scorer; None leaves them as they are. More than one makes small matrices slower, ten times so on busy cores.
             streaming: score in numpy, a user at a time, going on where the same user's last request ended: for a service, which then needs no torch.
+            verify_keys: public keys of which one must have signed it; none: it need not be signed.
 
         Raises:
-            BundleError: the bundle is damaged, or its weights do not fit its configuration or vocabulary.
+            BundleError: the bundle is damaged or not signed, or its weights do not fit its configuration or vocabulary.
         """
-        bundle = open_bundle(folder)
+        bundle = open_bundle(folder, verify_keys)
         items, again = len(bundle.vocabulary), "make it again with 'dvc repro bundle'"
         probe = Sequences(np.ones(1, np.int32), np.zeros(1, np.int8), np.zeros(1, np.int64), np.array([0, 1], np.int64))
         try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.recommender import POLICIES, History, Recommender, Wishes
 from footfall.stages.train import write_weights
 from tests.unit.footfall.small_shop import DAY_US, FUSION, make_bundle_by_hand
+from tests.unit.poison import reseal
 
 NOW = 1000 * DAY_US
 ITEMS = 7
@@ -104,3 +106,16 @@ def test_a_model_of_other_items_is_refused(tmp_path: Path) -> None:
 def test_a_foreign_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="do not fit the model"):
         Recommender.open(make_bundle_by_hand(tmp_path / "bundle"))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    "change", [{"items": 10**12}, {"dim": 10**9}, {"blocks": 10**12}, {"heads": 10**12}, {"channels": 10**12}, {"dim": -8}, {"dim": "8"}]
+)
+def test_a_configuration_that_asks_for_all_the_memory_is_refused(tmp_path: Path, change: dict[str, object], streaming: bool) -> None:
+    folder = real_bundle(tmp_path / "bundle")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    reseal(folder)
+    with pytest.raises(BundleError, match="do not fit the model"):
+        Recommender.open(folder, streaming=streaming)
