@@ -89,7 +89,7 @@ def test_a_rule_for_a_segment_holds_for_who_is_in_it(service: Service) -> None:
 
 
 def test_other_workers_hear_of_a_rule_at_their_next_look(start: Callable[..., Service], service: Service) -> None:
-    other = start(champion=None, built_with="footfall:a")
+    other = start(champion=None)
     put_rules(service, {"rule_id": "no", "kind": "exclude", "items": ["a"]})
     assert "a" in items(recommend(other))
     other.answering.shop_window.look()
