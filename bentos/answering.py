@@ -9,8 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from bentos.answers import because_json, policy_of, slate_json
 from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
 from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
@@ -20,17 +19,14 @@ from bentos.shop_window import Shop, ShopWindow
 from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
-from footfall.core.explanations import EXPLAINED
 from footfall.core.exploration import Exploration
 from footfall.core.rules import Ruling
 from footfall.core.slates import Drawing
 from footfall.errors import StoreError
-from footfall.home import Row as HomeRow
 from footfall.home import home_page
 from footfall.recommender import POPULARITY, History, Recommender, Scored, Slate, Wishes
 from footfall.rules import segments_of
 from footfall.store.events import Appended, UserHistory
-from footfall.store.moments import from_us
 from footfall.store.serving import StoredUser, read_user
 
 logger = logging.getLogger("footfall.service")
@@ -114,9 +110,9 @@ class Answering:
         slate = self._rank(ranker, known.history, request.shopper.at_us, wishes)
         self._log(request.shopper, request_id, ranker.release_id, slate)
         self._measures.count_slate(ranker.release_id, known.degraded or slate.degraded, time.perf_counter() - started)
-        found = {"request_id": request_id, "release": ranker.release_id, "arm": ARM, **_as_json(slate, known.degraded)}
+        found = {"request_id": request_id, "release": ranker.release_id, "arm": ARM, **slate_json(slate, known.degraded)}
         if request.explain:
-            found["because"] = _because(ranker, known.history, request.shopper.at_us, slate)
+            found["because"] = because_json(ranker, known.history, request.shopper.at_us, slate)
         return found
 
     def similar(self, request: ItemsRequest) -> dict[str, Any]:
@@ -127,7 +123,7 @@ class Answering:
         """
         ranker, shop = self._open()
         wishes = self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None)
-        return {"release": ranker.release_id, **_as_json(ranker.similar(request.item_ids[0], wishes, shop.facts))}
+        return {"release": ranker.release_id, **slate_json(ranker.similar(request.item_ids[0], wishes, shop.facts))}
 
     def complementary(self, request: ItemsRequest) -> dict[str, Any]:
         """What is bought with some items.
@@ -137,7 +133,7 @@ class Answering:
         """
         ranker, shop = self._open()
         wishes = self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None)
-        return {"release": ranker.release_id, **_as_json(ranker.complementary(request.item_ids, wishes, shop.facts))}
+        return {"release": ranker.release_id, **slate_json(ranker.complementary(request.item_ids, wishes, shop.facts))}
 
     def score(self, request: ScoreRequest) -> dict[str, Any]:
         """How some items stand with a shopper, without rules.
@@ -164,7 +160,7 @@ class Answering:
         rows = [(uuid.uuid4().hex, row) for row in home_page(ranker, ranker.encode([known.history]), at_us, wishes, shop.facts, request.rows)]
         for request_id, row in rows:
             self._log(request.shopper, request_id, ranker.release_id, row.slate)
-        found = [_row_as_json(request_id, row) for request_id, row in rows]
+        found = [row_json(request_id, row) for request_id, row in rows]
         degraded = known.degraded or next((row.slate.degraded for _, row in rows if row.slate.degraded), None)
         return {"release": ranker.release_id, "arm": ARM, "degraded": degraded, "rows": found}
 
@@ -242,53 +238,9 @@ class Answering:
             [
                 # in the order of the EXPOSURES contract
                 (
-                    *(request_id, line.position, line.item_id, line.score, line.propensity, _policy(slate), line.reason),
+                    *(request_id, line.position, line.item_id, line.score, line.propensity, policy_of(slate), line.reason),
                     *(shopper.user_id, shopper.at_us, release_id, ARM),
                 )
                 for line in slate.items
             ]
         )
-
-
-def _policy(slate: Slate) -> str:
-    return slate.policy if slate.degraded is None else POPULARITY
-
-
-def _as_json(slate: Slate, degraded: str | None = None) -> dict[str, Any]:
-    items = [
-        {
-            "position": line.position,
-            "item_id": line.item_id,
-            "score": line.score,
-            "propensity": line.propensity,
-            "probability": line.probability,
-            "reason": line.reason,
-            "rules": list(line.rules),
-        }
-        for line in slate.items
-    ]
-    return {"policy": _policy(slate), "degraded": degraded or slate.degraded, "rules_excluding": list(slate.kept_out), "items": items}
-
-
-def _because(ranker: Recommender, history: History, at_us: int, slate: Slate) -> list[dict[str, Any]]:
-    """The events that carried each of the first items."""
-    columns = ranker.vocabulary.encode([line.item_id for line in slate.items[:EXPLAINED]]).astype(np.int64) - 1
-    return [
-        {
-            "item_id": one.item_id,
-            "events": [
-                {
-                    "item_id": event.item_id,
-                    "event_type": event.event_type,
-                    "occurred_at": from_us(event.occurred_at_us).isoformat(),
-                    "share": event.share,
-                }
-                for event in one.events
-            ],
-        }
-        for one in ranker.explain(ranker.encode([history]), at_us, columns)
-    ]
-
-
-def _row_as_json(request_id: str, row: HomeRow) -> dict[str, Any]:
-    return {"request_id": request_id, "kind": row.kind, "about": row.about, "title": row.title, **_as_json(row.slate)}

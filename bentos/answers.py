@@ -1,0 +1,59 @@
+"""Slates and what carried them, as the JSON that `bentos.routes.slates` describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from footfall.core.explanations import EXPLAINED
+from footfall.home import Row
+from footfall.recommender import POPULARITY, History, Recommender, Slate
+from footfall.store.moments import from_us
+
+
+def policy_of(slate: Slate) -> str:
+    """What ordered the items: a degraded slate's are the popular ones."""
+    return slate.policy if slate.degraded is None else POPULARITY
+
+
+def slate_json(slate: Slate, degraded: str | None = None) -> dict[str, Any]:
+    """A slate; `degraded` is what was wrong before it was made."""
+    items = [
+        {
+            "position": line.position,
+            "item_id": line.item_id,
+            "score": line.score,
+            "propensity": line.propensity,
+            "probability": line.probability,
+            "reason": line.reason,
+            "rules": list(line.rules),
+        }
+        for line in slate.items
+    ]
+    return {"policy": policy_of(slate), "degraded": degraded or slate.degraded, "rules_excluding": list(slate.kept_out), "items": items}
+
+
+def because_json(ranker: Recommender, history: History, at_us: int, slate: Slate) -> list[dict[str, Any]]:
+    """The events that carried each of the first items."""
+    columns = ranker.vocabulary.encode([line.item_id for line in slate.items[:EXPLAINED]]).astype(np.int64) - 1
+    return [
+        {
+            "item_id": one.item_id,
+            "events": [
+                {
+                    "item_id": event.item_id,
+                    "event_type": event.event_type,
+                    "occurred_at": from_us(event.occurred_at_us).isoformat(),
+                    "share": event.share,
+                }
+                for event in one.events
+            ],
+        }
+        for one in ranker.explain(ranker.encode([history]), at_us, columns)
+    ]
+
+
+def row_json(request_id: str, row: Row) -> dict[str, Any]:
+    """A row of the home page, a slate of its own."""
+    return {"request_id": request_id, "kind": row.kind, "about": row.about, "title": row.title, **slate_json(row.slate)}
