@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from bentos.answers import because_json, policy_of, slate_json
+from bentos.answers import because_json, policy_of, row_json, slate_json
 from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
 from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
