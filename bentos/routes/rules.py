@@ -16,9 +16,6 @@ from footfall.store import rules
 from footfall.store.moments import from_us
 
 MAX_CHANGES = 100
-_WHO = ADMIN
-"""Whoever may change rules has this role; keys have no names."""
-
 _RULE_ID = identifier(64)
 
 RULE = Record(
@@ -67,7 +64,7 @@ def _rule(found: dict[str, Any], _asked: Asked) -> Rule:
 
 def _keep(told: list[Rule], asked: Asked) -> None:
     try:
-        asked.parts.answering.store.call(rules.put, told, who=_WHO, at=from_us(asked.at_us))
+        asked.parts.answering.store.call(rules.put, told, who=asked.who, at=from_us(asked.at_us))
         asked.parts.answering.shop_window.look()
     except ContractError as error:
         raise Problem(
@@ -102,7 +99,7 @@ async def _changes(asked: Asked) -> Response:
 
 
 def _remove_from(asked: Asked) -> bool:
-    removed = asked.parts.answering.store.call(rules.remove, asked.path["rule_id"], who=_WHO, at=from_us(asked.at_us))
+    removed = asked.parts.answering.store.call(rules.remove, asked.path["rule_id"], who=asked.who, at=from_us(asked.at_us))
     asked.parts.answering.shop_window.look()
     return removed
 

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from bentos.parts import Parts
 from bentos.routes.table import ENDPOINTS
 from bentos.web.bodies import read_object
-from bentos.web.endpoints import Asked, Endpoint, now_us, read_body, unfitting
+from bentos.web.endpoints import LOOPBACK, WHO, Asked, Endpoint, now_us, read_body, unfitting
 from bentos.web.fields import UnfitError
 from bentos.web.problems import Problem, busy
 from footfall.errors import FootfallError
@@ -74,7 +74,7 @@ async def _ask(endpoint: Endpoint, request: Request, parts: Parts) -> Asked:
             path[name] = field.read(request.path_params[name])
         except UnfitError as unfit:
             raise unfitting(unfit, f"path: {name}") from unfit
-    return Asked(parts, body, path, at_us)
+    return Asked(parts, body, path, at_us, request.scope.get(WHO, LOOPBACK))
 
 
 async def _metrics(request: Request) -> Response:

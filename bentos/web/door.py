@@ -15,7 +15,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.routes.table import ENDPOINTS
-from bentos.web.endpoints import READ
+from bentos.web.endpoints import READ, WHO
 from bentos.web.keys import Quota, read_keys, whose
 from bentos.web.problems import Problem, busy, too_many
 
@@ -114,6 +114,7 @@ class Door:
             return UNAUTHORIZED
         if not key.may(role):
             return Problem(403, "forbidden", "this key may not do that", where="header authorization", expected=f"a key for {role}", found=key.role)
+        scope[WHO] = key.name
         wait = 0.0 if self._quota is None else self._quota.wait_s(key.name)
         return too_many(wait) if wait else None
 

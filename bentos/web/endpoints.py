@@ -20,6 +20,11 @@ ROLES = (READ, WRITE, ADMIN)
 
 ANSWER_TIMEOUT_S = 10.0
 
+WHO = "footfall.who"
+"""Where the door notes in the scope which key came in, by its name."""
+LOOPBACK = "loopback"
+"""Who comes in where there are no keys."""
+
 T = TypeVar("T")
 
 
@@ -32,12 +37,14 @@ class Asked:
         body: its fields; empty where the endpoint takes none.
         path: parameters of the path.
         at_us: the moment that a replay states, else now, in microseconds.
+        who: name of the key that came in.
     """
 
     parts: Parts
     body: dict[str, Any]
     path: dict[str, Any]
     at_us: int
+    who: str = LOOPBACK
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """What the function returns, without keeping other requests waiting.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_the_changes_say_who_did_what_and_when(service: Service) -> None:
 
     assert (made["before"], made["after"]["enabled"], changed["before"], changed["after"]["enabled"]) == (None, True, made["after"], False)
     assert (removed["before"], removed["after"]) == (changed["after"], None)
-    assert {one["who"] for one in (made, changed, removed)} == {"admin"}
+    assert {one["who"] for one in (made, changed, removed)} == {"loopback"}
     assert (made["changed_at"], made["rule_id"]) == ("2020-05-20T12:00:00+00:00", "hide")
     assert removed["number"] > changed["number"] > made["number"]
 
@@ -97,3 +98,11 @@ def test_no_rule_makes_the_service_fail(service: Service, change: Any) -> None:
     assert answer.status == 200
     assert answer.json["accepted"] + len(answer.json["rejected"]) == 2
     true_to("Rules", ask(service.app, "GET", "/v1/rules"))
+
+
+def test_the_audit_names_the_key_that_asked(start: Callable[..., Service]) -> None:
+    service = start(api_keys=("ops:admin:0123456789abcdef",))
+    key = "Bearer 0123456789abcdef"
+    assert ask(service.app, "PUT", "/v1/rules", {"rules": [HIDE]}, authorization=key).status == 200
+    (made,) = ask(service.app, "GET", "/v1/rules/changes", authorization=key).json["changes"]
+    assert made["who"] == "ops"
