@@ -9,6 +9,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
 from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
@@ -18,6 +20,7 @@ from bentos.shop_window import Shop, ShopWindow
 from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
+from footfall.core.explanations import EXPLAINED
 from footfall.core.exploration import Exploration
 from footfall.core.rules import Ruling
 from footfall.core.slates import Drawing
@@ -27,6 +30,7 @@ from footfall.home import home_page
 from footfall.recommender import POPULARITY, History, Recommender, Scored, Slate, Wishes
 from footfall.rules import segments_of
 from footfall.store.events import Appended, UserHistory
+from footfall.store.moments import from_us
 from footfall.store.serving import StoredUser, read_user
 
 logger = logging.getLogger("footfall.service")
@@ -110,7 +114,10 @@ class Answering:
         slate = self._rank(ranker, known.history, request.shopper.at_us, wishes)
         self._log(request.shopper, request_id, ranker.release_id, slate)
         self._measures.count_slate(ranker.release_id, known.degraded or slate.degraded, time.perf_counter() - started)
-        return {"request_id": request_id, "release": ranker.release_id, "arm": ARM, **_as_json(slate, known.degraded)}
+        found = {"request_id": request_id, "release": ranker.release_id, "arm": ARM, **_as_json(slate, known.degraded)}
+        if request.explain:
+            found["because"] = _because(ranker, known.history, request.shopper.at_us, slate)
+        return found
 
     def similar(self, request: ItemsRequest) -> dict[str, Any]:
         """What may be bought in the place of an item.
@@ -254,12 +261,33 @@ def _as_json(slate: Slate, degraded: str | None = None) -> dict[str, Any]:
             "item_id": line.item_id,
             "score": line.score,
             "propensity": line.propensity,
+            "probability": line.probability,
             "reason": line.reason,
             "rules": list(line.rules),
         }
         for line in slate.items
     ]
     return {"policy": _policy(slate), "degraded": degraded or slate.degraded, "rules_excluding": list(slate.kept_out), "items": items}
+
+
+def _because(ranker: Recommender, history: History, at_us: int, slate: Slate) -> list[dict[str, Any]]:
+    """The events that carried each of the first items."""
+    columns = ranker.vocabulary.encode([line.item_id for line in slate.items[:EXPLAINED]]).astype(np.int64) - 1
+    return [
+        {
+            "item_id": one.item_id,
+            "events": [
+                {
+                    "item_id": event.item_id,
+                    "event_type": event.event_type,
+                    "occurred_at": from_us(event.occurred_at_us).isoformat(),
+                    "share": event.share,
+                }
+                for event in one.events
+            ],
+        }
+        for one in ranker.explain(ranker.encode([history]), at_us, columns)
+    ]
 
 
 def _row_as_json(request_id: str, row: HomeRow) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class SlateRequest:
 
     shopper: Shopper
     shelf: Shelf = field(default_factory=Shelf)
+    explain: bool = False
 
 
 @dataclass(frozen=True)

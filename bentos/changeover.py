@@ -15,7 +15,8 @@ from pathlib import Path
 
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
-from footfall.errors import FootfallError, StoreError
+from footfall.bundle import release_id
+from footfall.errors import BundleError, FootfallError, StoreError
 from footfall.recommender import History, Recommender, Wishes
 from footfall.store import releases
 
@@ -81,13 +82,13 @@ class Changeover:
     def look(self) -> None:
         """Read the pointer once, and change over when it names another release."""
         try:
-            release_id = self._store.call(releases.champion_id)
+            wanted = self._store.call(releases.champion_id)
             self._measures.note_store(away=False)
-            if release_id is None or (self._ranker is not None and self._ranker.release_id == release_id):
+            if wanted is None or (self._ranker is not None and self._ranker.release_id == wanted):
                 return
-            if self._failed is not None and self._failed[0] == release_id and time.monotonic() < self._failed[1]:
+            if self._failed is not None and self._failed[0] == wanted and time.monotonic() < self._failed[1]:
                 return
-            record = self._store.call(releases.get, release_id)
+            record = self._store.call(releases.get, wanted)
         except StoreError:
             self._measures.note_store(away=True)  # what serves goes on serving; the store has said so in the log
             return
@@ -96,9 +97,12 @@ class Changeover:
     def _change(self, champion: Champion) -> None:
         started = time.monotonic()
         try:
-            ranker = self._open_ranker(self._find_bundle(champion.model_tag))
+            folder = self._find_bundle(champion.model_tag)
+            _require_release(release_id(folder), champion, folder)
+            ranker = self._open_ranker(folder)
+            _require_release(ranker.release_id, champion, folder)
             warm_up(ranker)
-        except (FootfallError, OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # whatever a foreign bundle does to its reader, what serves goes on; it is logged, counted and said
             self.failure = f"{champion.release_id}: {error.what if isinstance(error, FootfallError) else type(error).__name__}"
             self._failed = (champion.release_id, time.monotonic() + RETRY_S)
             self._measures.note_refused_release(champion.release_id)
@@ -116,6 +120,11 @@ class Changeover:
                 self.look()
             except Exception:  # the thread must outlive whatever one look meets; it is logged, and the next second looks again
                 logger.exception("could not look for a new release")
+
+
+def _require_release(found: str, champion: Champion, folder: Path) -> None:
+    if found != champion.release_id:
+        raise BundleError("another bundle lies in the release's place", where=folder, expected=champion.release_id, found=found)
 
 
 def warm_up(ranker: Recommender) -> None:

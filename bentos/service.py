@@ -15,6 +15,8 @@ import bentoml
 from bentos.parts import Parts
 from bentos.web.app import make_app
 from bentos.web.door import Door
+from bentos.web.keys import rate_in
+from bentos.web.patience import be_patient_no_longer
 from footfall.settings import load_settings
 
 NAME = "footfall"
@@ -22,6 +24,7 @@ THREADS = 16
 """Slates are made in threads: they read the store side by side, and are ranked together (`ranking`)."""
 
 app = make_app()
+be_patient_no_longer()
 
 
 @bentoml.service(
@@ -52,6 +55,7 @@ class Footfall:
         from footfall.core.exploration import Exploration
         from footfall.pseudonyms import pseudonym, read_key
         from footfall.recommender import Recommender
+        from footfall.signing import verify_keys_in
 
         end_with_parent()
         logging.getLogger("footfall").setLevel(logging.INFO)
@@ -62,7 +66,7 @@ class Footfall:
         self._changeover = Changeover(
             self._store,
             measures,
-            partial(Recommender.open, streaming=True),
+            partial(Recommender.open, streaming=True, verify_keys=verify_keys_in()),
             partial(bundle_path, home=settings.paths.bentoml_home),
             built_with(Path(__file__)),
         )
@@ -86,4 +90,4 @@ class Footfall:
         self._store.close()
 
 
-Footfall.add_asgi_middleware(Door, api_keys=load_settings().api_keys)  # type: ignore[attr-defined]  # the decorator made a Service of it
+Footfall.add_asgi_middleware(Door, api_keys=load_settings().api_keys, rate=rate_in())  # type: ignore[attr-defined]  # the decorator made a Service of it

@@ -25,11 +25,13 @@ from footfall.sources import consents, landing, live, quarantine
 from footfall.sources.held import lift_empty, was_rejected
 from footfall.sources.landing import Batch, read_candidate
 from footfall.store import events as event_store
+from footfall.store import shop_items
 from footfall.tables import write_text
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+_ITEMS_AT_ONCE = 5_000
 REPLAYED = "-replay-"
 """In the id of a batch of rows that came back from quarantine."""
 
@@ -91,6 +93,8 @@ def settle(paths: Paths, engine: Engine, batch: Batch, judgement: gate.Judgement
         done.stored += store_events(engine, batch, judgement)
     elif batch.contract == USERS.name and batch.origin != consents.ORIGIN:
         store_consent(engine, paths, batch, judgement.good, until)
+    elif batch.contract == CATALOGUE.name:
+        store_items(engine, judgement.good, until)
     landing.accept(paths, batch, judgement.good, verdict)
     lift_empty(paths, batch)
     done.batches.append(f"{batch.contract}/{batch.batch_id}")
@@ -123,6 +127,13 @@ def store_events(engine: Engine, batch: Batch, judgement: gate.Judgement) -> int
 def store_consent(engine: Engine, paths: Paths, batch: Batch, users: pa.Table, until: datetime) -> None:
     """Tell the live store what these users have agreed to: the service obeys it from the next request on."""
     consents.record_news(engine, paths, batch, users, until)
+
+
+@task(retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
+def store_items(engine: Engine, catalogue: pa.Table, until: datetime) -> None:
+    """Tell the live store of these items, some thousand at a time so that the service can write in between: filters and rules read them there."""
+    for first in range(0, catalogue.num_rows, _ITEMS_AT_ONCE):
+        shop_items.put(engine, catalogue.slice(first, _ITEMS_AT_ONCE), until)
 
 
 def known_items(paths: Paths) -> frozenset[str]:

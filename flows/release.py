@@ -29,6 +29,7 @@ from footfall.errors import BundleError
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.settings import load_settings
+from footfall.signing import signing_key_in, verify_keys_in
 from footfall.store import releases
 from footfall.store.releases import Release
 from footfall.tables import write_text
@@ -106,15 +107,17 @@ def judge(paths: Paths, params: Params, record: Release, champion: Release | Non
 
 @task(retries=1, retry_delay_seconds=RETRY_DELAYS[0], retry_condition_fn=worth_retrying, cache_policy=NO_CACHE, persist_result=False)
 def promote(engine: Engine, paths: Paths, decision: Decision) -> Release:
-    """Build the bento, then move the champion pointer: whoever starts from here on finds a bento of the champion.
+    """Build the bento, sign the bundle where there is a key, then move the pointer: whoever starts from here on finds the champion's bento.
 
     Raises:
         ErasureError: a user was erased since the bundle's data was read.
+        BundleError: the registered bundle is not the one that was judged, or is not signed as FOOTFALL_VERIFY_KEYS asks.
     """
     record = releases.get(engine, decision.challenger)
     if record.bento_tag is None:
         releases.set_bento_tag(engine, record.release_id, bento_build.build(paths.root, record.model_tag))
     erasing.require_made_since(paths.root, engine)
+    registry.vouch(record, signing_key_in(), verify_keys_in())
     return releases.promote(engine, record.release_id, decision.as_dict())
 
 

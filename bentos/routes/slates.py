@@ -13,6 +13,7 @@ from bentos.web.endpoints import READ, Asked, Endpoint
 from bentos.web.fields import INT64, Field, Record, Schema, identifier, integer, list_of, number, object_schema, pattern, text, truth
 from bentos.web.problems import answer
 from footfall.contracts import C
+from footfall.core.explanations import CITED, EXPLAINED
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
 from footfall.core.slate_maker import UNKNOWN_ITEM
 from footfall.core.slates import MAX_K, NOTHING_PASSES, Filters
@@ -62,6 +63,7 @@ RECOMMEND = Record(
         **_SHOPPER,
         **_SHELF,
         "context_item_id": _ITEM.said("The item that stands on the page: the slate leans to what goes with it"),
+        "explain": truth().said(f"Say which events carried each of the first {EXPLAINED} items", default=False),
         "exclude_bought": truth().said("Leave out what the user bought before", default=False),
     },
     dated=True,
@@ -100,6 +102,12 @@ LINE: Schema = {
                 "maximum": 1,
                 "description": "The chance of this item to stand here; 1: nothing was drawn",
             },
+            "probability": {
+                "type": ["number", "null"],
+                "minimum": 0,
+                "maximum": 1,
+                "description": "That the user buys it within seven days; null where that cannot be told",
+            },
             C.REASON: {"type": "string"},
             "rules": {**_WORDS, "description": "Merchant rules that touched it"},
         }
@@ -113,7 +121,20 @@ _SLATE: dict[str, Schema] = {
 }
 _RELEASE: dict[str, Schema] = {C.RELEASE: {"type": "string"}}
 _ARM: dict[str, Schema] = {C.ARM: {"type": "string"}}
-SLATE: Schema = {"title": "RecommendAnswer", **object_schema({C.REQUEST_ID: _REQUEST_ID, **_RELEASE, **_ARM, **_SLATE})}
+_CITED: Schema = object_schema(
+    {
+        C.ITEM_ID: {"type": ["string", "null"]},
+        C.EVENT_TYPE: {"type": "string"},
+        C.OCCURRED_AT: {"type": "string", "format": "date-time"},
+        "share": {"type": "number", "minimum": 0, "maximum": 1, "description": "Of the item's score that is lost without the event"},
+    }
+)
+_BECAUSE: Schema = object_schema({C.ITEM_ID: {"type": "string"}, "events": {"type": "array", "maxItems": CITED, "items": _CITED}})
+_ANSWERED: dict[str, Schema] = {C.REQUEST_ID: _REQUEST_ID, **_RELEASE, **_ARM, **_SLATE}
+SLATE: Schema = {
+    "title": "RecommendAnswer",
+    **object_schema({**_ANSWERED, "because": {"type": "array", "maxItems": EXPLAINED, "items": _BECAUSE}}, tuple(_ANSWERED)),
+}
 ITEM_SLATE: Schema = {"title": "ItemSlate", **object_schema({**_RELEASE, **_SLATE})}
 _SCORED: Schema = object_schema(
     {C.ITEM_ID: {"type": "string"}, C.SCORE: {"type": ["number", "null"], "description": "null: the release does not know it"}}
@@ -140,7 +161,7 @@ PAGE: Schema = {
 def slate_request(asked: Asked) -> SlateRequest:
     """From the fields of RECOMMEND."""
     context = asked.body.get("context_item_id")
-    return SlateRequest(_shopper(asked), _shelf(asked.body, [] if context is None else [context]))
+    return SlateRequest(_shopper(asked), _shelf(asked.body, [] if context is None else [context]), asked.body.get("explain", False))
 
 
 def _shopper(asked: Asked) -> Shopper:

@@ -11,7 +11,9 @@ from starlette.requests import ClientDisconnect, Request
 from bentos.web.problems import Problem
 
 MAX_BODY_BYTES = 1 << 20
-BODY_TIMEOUT_S = 10.0
+_CLOSE = {"connection": "close"}
+BODY_TIMEOUT_S = 8.0
+"""Shorter than the connection is waited for (`patience`), so that the client is told."""
 
 
 async def read_object(request: Request) -> dict[str, Any]:
@@ -40,7 +42,9 @@ async def _read(request: Request) -> bytes:
                     raise _too_large(f"more than {MAX_BODY_BYTES} bytes")
                 parts.append(part)
     except TimeoutError as error:
-        raise Problem(408, "too_slow", "the body did not arrive in time", where="body", expected=f"within {BODY_TIMEOUT_S:.0f} s") from error
+        raise Problem(
+            408, "too_slow", "the body did not arrive in time", where="body", expected=f"within {BODY_TIMEOUT_S:.0f} s", headers=_CLOSE
+        ) from error
     except ClientDisconnect as error:
         raise Problem(400, "incomplete", "the connection ended inside the body", where="body") from error
     return b"".join(parts)
@@ -56,7 +60,7 @@ def _too_large(found: str) -> Problem:
         expected=f"at most {MAX_BODY_BYTES} bytes",
         found=found,
         next_step="send it in parts",
-        headers={"connection": "close"},
+        headers=_CLOSE,
     )
 
 

@@ -12,7 +12,8 @@ from bentos.web.fields import Schema, object_schema
 _REFUSALS = {
     400: "The request does not fit",
     401: "A key is needed",
-    403: "Loopback only",
+    403: "The key may not do that; or there are no keys, and this is not loopback",
+    429: "The key sends too many requests; `retry-after` says when to come again",
     503: "Not now; `retry-after` says when to come again",
 }
 _REFUSED_BODIES = {408: "The body was too slow", 413: "The body is too large", 415: "The body is no JSON"}
@@ -46,7 +47,7 @@ def document(*, replay_clock: bool = False) -> Schema:
 
 def _operation(endpoint: Endpoint, *, replay_clock: bool) -> Schema:
     answers = {status: _json(words, PROBLEM) for status, words in _REFUSALS.items()}
-    found: Schema = {"summary": endpoint.summary}
+    found: Schema = {"summary": endpoint.summary, "description": f"Where there are keys, one for {endpoint.role} is needed."}
     if endpoint.parameters:
         found["parameters"] = [{"name": name, "in": "path", "required": True, "schema": one.schema} for name, one in endpoint.parameters.items()]
     if endpoint.body is not None:

@@ -6,6 +6,7 @@ An answer never repeats a user id, a query or free text: what was found is descr
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from starlette.responses import Response
@@ -54,3 +55,9 @@ def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | No
 def busy(what: str) -> Problem:
     """503 that asks to come again: nothing of the request was kept."""
     return Problem(503, "unavailable", what, next_step="send it again", headers={"retry-after": str(RETRY_AFTER_S)})
+
+
+def too_many(wait_s: float) -> Problem:
+    """429 that says when the key may come again."""
+    seconds = str(max(1, math.ceil(wait_s)))
+    return Problem(429, "too_many_requests", "this key sends too many requests", next_step=f"wait {seconds} s", headers={"retry-after": seconds})

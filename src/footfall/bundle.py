@@ -9,14 +9,16 @@
     baselines.safetensors   popularity (V,), neighbours (V, N), similarities (V, N)
     habits.safetensors      network and item facts of the habit part (`core.habits`); where anybody buys an item twice
     fusion.json             FUSION: weights of the fused policies and how they were chosen
+    chances.json            CHANCES: what a fused score is worth in purchases (`core.chances`); where validation could tell
 
 Equal inputs give equal bytes: nothing here depends on the clock, and no user's history is inside. Nothing is unpickled.
+A release may be signed: its signature lies beside the folder (`footfall.signing`).
 A bundle is verified whole before anything of it is used, and what was hashed is what is parsed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ import numpy.typing as npt
 
 from footfall.bundle_files import (
     BASELINES,
+    CHANCES_FILE,
     CONFIG,
     FILES,
     FUSION,
@@ -34,28 +37,28 @@ from footfall.bundle_files import (
     QUERIES_FILE,
     VOCABULARY_FILE,
     WEIGHTS,
+    Chances,
     Fusion,
     fault,
     read_baselines,
+    read_chances,
     read_config,
-    read_document,
     read_fusion,
     read_habits,
     read_vocabulary,
     read_weights,
 )
-from footfall.contracts import CATALOGUE, EVENTS, QUERIES, VOCABULARY
+from footfall.bundle_folder import MANIFEST_SUM, spoken, verified
+from footfall.contracts import QUERIES, VOCABULARY
 from footfall.core.baselines import ItemToItem
 from footfall.core.habits import Habits
 from footfall.core.metrics import Float64
 from footfall.core.quantised import quantise_items
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
-from footfall.manifest import MANIFEST, digest_of, file_digest
+from footfall.manifest import MANIFEST, file_digest
+from footfall.signing import VerifyKeys
 from footfall.tables import replacing, replacing_folder, write_text
-
-MANIFEST_SUM = "manifest.sha256"
-_SPOKEN = {contract.name: contract.version for contract in (EVENTS, CATALOGUE, VOCABULARY)}
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Bundle:
     bytes: int
     queries: Vocabulary | None = None
     habits: Habits | None = None
+    chances: Chances | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Content:
     item_to_item: ItemToItem
     fusion: Fusion
     habits: Habits | None = None
+    chances: Chances | None = None
 
 
 def write_bundle(
@@ -138,8 +143,10 @@ def write_bundle(
             with replacing(partial / HABITS_FILE) as file:
                 file.write(save({name: np.ascontiguousarray(array) for name, array in content.habits.arrays().items()}))
         write_text(partial / FUSION, content.fusion.to_json())
+        if content.chances is not None:
+            write_text(partial / CHANCES_FILE, content.chances.to_json())
         files = {name: file_digest(partial / name) for name in (*FILES, *OPTIONAL) if (partial / name).exists()}
-        write_text(partial / MANIFEST, Manifest(files=files, contracts=_spoken(files), **facts).to_json())
+        write_text(partial / MANIFEST, Manifest(files=files, contracts=spoken(files), **facts).to_json())
         write_text(partial / MANIFEST_SUM, f"{file_digest(partial / MANIFEST)}\n")
     return release_id(folder)
 
@@ -158,19 +165,28 @@ def bundle_digest(folder: Path) -> str:
 
 def release_id(folder: Path) -> str:
     """Name of the release that this bundle would be: "r" and 12 hex digits of its digest."""
-    return f"r{bundle_digest(folder)[:12]}"
+    return name_of(bundle_digest(folder))
 
 
-def open_bundle(folder: Path) -> Bundle:
+def name_of(digest: str) -> str:
+    """The release id of a bundle with this digest."""
+    return f"r{digest[:12]}"
+
+
+def open_bundle(folder: Path, verify_keys: VerifyKeys = ()) -> Bundle:
     """Read and verify a bundle.
 
+    Args:
+        folder: the bundle.
+        verify_keys: one of them must have signed it; none: it need not be signed.
+
     Raises:
-        BundleError: a file is missing, too many, a link, or differs from the manifest by as little as a bit; a schema or contract version is
-            unknown; an array has another shape or type than the vocabulary asks for; a weight is NaN or infinite.
+        BundleError: it is not signed by whom it should be; a file is missing, too many, a link, or differs from the manifest by as little as a
+            bit; a schema or contract version is unknown; an array has another shape or type than the vocabulary asks for; a weight is NaN or
+            infinite. Nothing of it was parsed when its signature or its bytes are wrong.
     """
-    identity = release_id(folder)
-    manifest = _manifest(folder)
-    raw = _verified_files(folder, manifest)
+    proven = verified(folder, verify_keys)
+    raw, manifest, identity = proven.files, proven.manifest, name_of(proven.digest)
     vocabulary = read_vocabulary(folder, VOCABULARY, raw[VOCABULARY_FILE])
     queries = read_vocabulary(folder, QUERIES, raw[QUERIES_FILE]) if QUERIES_FILE in raw else None
     config = read_config(folder, raw[CONFIG], 0 if queries is None else len(queries))
@@ -179,56 +195,5 @@ def open_bundle(folder: Path) -> Bundle:
     fusion = read_fusion(folder, raw[FUSION])
     size = sum(path.stat().st_size for path in folder.iterdir())
     habits = read_habits(folder, raw[HABITS_FILE], len(vocabulary)) if HABITS_FILE in raw else None
-    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries, habits)
-
-
-def _manifest(folder: Path) -> Manifest:
-    if (folder / MANIFEST).is_symlink():
-        raise fault("bundle holds a link", folder / MANIFEST, expected="plain files")
-    raw = (folder / MANIFEST).read_bytes()
-    _check_sum(folder, digest_of(raw))
-    manifest = read_document(folder, MANIFEST, Manifest, raw)
-    if not isinstance(manifest.files, dict) or set(manifest.files) - set(OPTIONAL) != set(FILES):
-        raise fault("manifest lists other files", folder / MANIFEST, expected=sorted(FILES), found=sorted(manifest.files))
-    if manifest.contracts != _spoken(manifest.files):
-        raise fault(
-            "bundle speaks another contract version",
-            folder / MANIFEST,
-            expected=_spoken(manifest.files),
-            found=manifest.contracts,
-            next_step="use the code it was made with",
-        )
-    return manifest
-
-
-def _spoken(files: Collection[str]) -> dict[str, int]:
-    """Contract versions of a bundle with these files."""
-    return _SPOKEN | ({QUERIES.name: QUERIES.version} if QUERIES_FILE in files else {})
-
-
-def _check_sum(folder: Path, found: str) -> None:
-    """Hold the manifest against its sum; bundles made before there was one have none."""
-    path = folder / MANIFEST_SUM
-    if path.is_symlink():
-        raise fault("bundle holds a link", path, expected="plain files")
-    if path.exists() and path.read_bytes() != f"{found}\n".encode():
-        raise fault("bundle file is damaged", folder / MANIFEST, expected=f"the sha256 in {MANIFEST_SUM}", found=f"sha256 {found}")
-
-
-def _verified_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
-    """The bytes of every file, after comparing the folder with the manifest."""
-    present = {path.name: path for path in folder.iterdir()}
-    if extra := sorted(set(present) - set(manifest.files) - {MANIFEST, MANIFEST_SUM}):
-        raise fault("bundle holds a file that the manifest does not list", folder, expected=sorted(manifest.files), found=extra)
-    raw = {}
-    for name, digest in sorted(manifest.files.items()):
-        path = present.get(name)
-        if path is None:
-            raise fault("bundle lacks a file", folder / name, expected=f"sha256 {digest}", found="nothing")
-        if path.is_symlink() or not path.is_file():
-            raise fault("bundle holds a link", path, expected="plain files")
-        raw[name] = path.read_bytes()
-        found = digest_of(raw[name])
-        if found != digest:
-            raise fault("bundle file is damaged", path, expected=f"sha256 {digest}", found=f"sha256 {found}")
-    return raw
+    chances = read_chances(folder, raw[CHANCES_FILE]) if CHANCES_FILE in raw else None
+    return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries, habits, chances)

@@ -36,7 +36,7 @@ class Document:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ContractError("document is no JSON", where=where, expected=cls.SCHEMA, found=str(error)) from error
         found = document.pop("schema", None) if isinstance(document, dict) else None
         if found != cls.SCHEMA:
@@ -152,24 +152,34 @@ class Manifest(Document):
 
 @dataclass(frozen=True)
 class Metrics(Document):
-    """reports/metrics.json: the protocol, every policy's metrics, slices, paired differences between policies, and the heads'."""
+    """reports/metrics.json: the protocol, every policy's metrics, slices, paired differences between policies, and the heads'.
 
-    SCHEMA: ClassVar[str] = "footfall.metrics/2"
-    BEFORE: ClassVar[str] = "footfall.metrics/1"
+    Of what a slate's lines say: whether `purchase_chance` comes true, and which share of the `explanations` passes their test.
+    """
+
+    SCHEMA: ClassVar[str] = "footfall.metrics/3"
+    BEFORE: ClassVar[dict[str, dict[str, Any]]] = {
+        "footfall.metrics/1": {"heads": {}, "purchase_chance": {}, "explanations": {}},
+        "footfall.metrics/2": {"purchase_chance": {}, "explanations": {}},
+    }
     protocol: dict[str, Any]
     policies: dict[str, dict[str, Any]]
     slices: dict[str, dict[str, Any]]
     differences: dict[str, dict[str, Any]] = field(default_factory=dict)
     heads: dict[str, Any] = field(default_factory=dict)
+    purchase_chance: dict[str, Any] = field(default_factory=dict)
+    explanations: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str, *, where: object = None) -> Self:
-        """Read metrics of this schema or of the one before, which had one cut-off and fewer policies and slices.
+        """Read metrics of this schema or of those before: the first had one cut-off and fewer policies and slices.
 
         Raises:
             ContractError: no JSON, another schema or version, a missing or unknown key.
         """
-        return super().from_json(_lifted(text, cls.BEFORE, cls.SCHEMA, {"heads": {}}), where=where)
+        for before, added in cls.BEFORE.items():
+            text = _lifted(text, before, cls.SCHEMA, added)
+        return super().from_json(text, where=where)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,16 @@ This module makes no folder and opens no file.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+_RELEASE_ID = re.compile("r[0-9a-f]{1,64}")
+
+
+def is_release_id(text: str) -> bool:
+    """Whether this can name a release, and so a folder of the model store: "r" and hexadecimal digits, nothing else."""
+    return _RELEASE_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ A user without any known item in that history gets the popularity slate, and the
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,13 @@ import numpy as np
 from footfall.bundle import Bundle, open_bundle
 from footfall.core.baselines import purchases
 from footfall.core.context import with_views
+from footfall.core.explanations import EXPLAINED, Explanation, explain_slate
 from footfall.core.histories import History, encode_histories
 from footfall.core.item_facts import CatalogueFacts
 from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
-from footfall.core.parts import PartReader, Parts, Scorer
+from footfall.core.parts import PartReader, Parts, Scorer, knows_anything
 from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, POPULARITY, Policies
 from footfall.core.quantised import ITEM_TABLE
 from footfall.core.related import Related
@@ -30,9 +31,10 @@ from footfall.core.slates import Line, Slate, Wishes
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
 from footfall.errors import BundleError, ContractError
+from footfall.signing import VerifyKeys
 
 __all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "POPULARITY"]
-__all__ += ["History", "Line", "Ranking", "Recommender", "Scored", "Slate", "Wishes"]
+__all__ += ["EXPLAINED", "Explanation", "History", "Line", "Ranking", "Recommender", "Scored", "Slate", "Wishes"]
 
 _PLAIN = Wishes()
 _USERS_A_CHUNK = 256
@@ -66,20 +68,22 @@ class Recommender:
         table = bundle.weights.get(ITEM_TABLE)
         related = Related.of(bundle.item_to_item, bundle.popularity, None if table is None else table[1:])
         self._maker = SlateMaker(bundle.vocabulary, self._policies, related)
+        self._chances = bundle.chances.model if bundle.chances else None
 
     @classmethod
-    def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False) -> Recommender:
+    def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False, verify_keys: VerifyKeys = ()) -> Recommender:
         """Verify the bundle in `folder` and make it ready.
 
         Args:
             folder: the bundle.
             threads: of the scorer; None leaves them as they are. More than one makes small matrices slower, ten times so on busy cores.
             streaming: score in numpy, a user at a time, going on where the same user's last request ended: for a service, which then needs no torch.
+            verify_keys: public keys of which one must have signed it; none: it need not be signed.
 
         Raises:
-            BundleError: the bundle is damaged, or its weights do not fit its configuration or vocabulary.
+            BundleError: the bundle is damaged or not signed, or its weights do not fit its configuration or vocabulary.
         """
-        bundle = open_bundle(folder)
+        bundle = open_bundle(folder, verify_keys)
         items, again = len(bundle.vocabulary), "make it again with 'dvc repro bundle'"
         probe = Sequences(np.ones(1, np.int32), np.zeros(1, np.int8), np.zeros(1, np.int64), np.array([0, 1], np.int64))
         try:
@@ -156,6 +160,29 @@ class Recommender:
         """(U, V) the model's own chance that an item bought next is this one, from what happened before `at`: the ranking's softmax, undamped."""
         return softmax(self._reader.scorer.scores(sequences.before(at).last(self.history_events)).astype(np.float64))
 
+    def purchase_chance(self, sequences: Sequences, at: int | Int64, rows: Float64, columns: Int64) -> Float64 | None:
+        """(U, K) chance that each user buys each item of `columns` (U, K; item_index - 1) in the seven days from `at` on.
+
+        Measured for the 100 best items of users with a history (`core.chances`). NaN for a user without one and for a score that is not finite;
+        None where the bundle was made without chances.
+
+        Args:
+            sequences: U histories.
+            at: the moment of asking.
+            rows: (U, V) fused scores of the same, from `scores` or `combine`, before anything is taken out or moved.
+            columns: which items.
+        """
+        history = sequences.before(at).last(self.history_events)
+        return None if self._chances is None else self._chances.of_users(history, at, rows, columns, knows_anything(history))
+
+    def explain(self, sequences: Sequences, at: int, columns: Int64) -> list[Explanation]:
+        """What carried each item of `columns` (K; item_index - 1) under the fused policy, found by leaving events out (`core.explanations`).
+
+        Raises:
+            ContractError: histories of more users than one, or more than 20 items.
+        """
+        return explain_slate(self._reader, self._policies, self.vocabulary, sequences, at, columns)
+
     def rank(self, sequences: Sequences, at: int | Int64, k: int, policies: Collection[str]) -> Ranking:
         """Slates of many users under several policies at once: what `recommend` would show, as item indices."""
         needed = set[str]().union(*(self.needed(policy) for policy in policies))
@@ -186,7 +213,8 @@ class Recommender:
         parts = self.parts(sequences if seen is None else with_views(sequences, at, seen), at, self.needed(policy))
         rows = self.combine(parts, policy)
         bought = purchases(sequences.before(at)) if any(wish.unbought for wish in asked) else None
-        return [
+        plain = rows.copy() if self._chances is not None and policy == FUSED else None  # wishes and rules change scores, not chances
+        slates = [
             self._maker.of_user(
                 rows[user],
                 wish,
@@ -196,6 +224,21 @@ class Recommender:
                 bought=None if bought is None else bought.items_of(user),
             )
             for user, wish in enumerate(asked)
+        ]
+        return slates if plain is None else self._with_chances(slates, sequences, at, plain)
+
+    def _with_chances(self, slates: list[Slate], sequences: Sequences, at: int | Int64, rows: Float64) -> list[Slate]:
+        """The same slates, with each item's chance to be bought."""
+        columns = np.zeros((len(slates), max((len(slate.items) for slate in slates), default=0)), np.int64)
+        for user, slate in enumerate(slates):
+            columns[user, : len(slate.items)] = self.vocabulary.encode([line.item_id for line in slate.items]) - 1
+        chances = self.purchase_chance(sequences, at, rows, columns)
+        if chances is None:
+            return slates
+        told = np.where(np.isfinite(chances), chances, -1.0).tolist()
+        return [
+            replace(slate, items=[line._replace(probability=chance) if chance >= 0 else line for line, chance in zip(slate.items, row, strict=False)])
+            for slate, row in zip(slates, told, strict=True)
         ]
 
     def similar(self, item_id: str, wishes: Wishes = _PLAIN, facts: CatalogueFacts | None = None) -> Slate:

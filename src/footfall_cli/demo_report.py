@@ -85,6 +85,13 @@ def _say_metrics(title: str, metrics: Metrics) -> None:
     )
     for difference in metrics.differences.values():
         say(f"{difference['minuend']} minus {difference['subtrahend']}: ndcg@10 {difference['ndcg@10']:+.4f} {interval(difference['interval'])}")
+    if "all" in metrics.purchase_chance:
+        lines, days = metrics.purchase_chance["all"], metrics.purchase_chance["days"]
+        said, came, error = (lines[name] for name in ("said", "base_rate", "calibration"))
+        say(f"purchase within {days} days: said {said:.4f} of a line, came {came:.4f}; calibration error {error['error']:.4f}")
+    if "share" in metrics.explanations:
+        told = metrics.explanations
+        say(f"explanations: {told['share']:.1%} pass {interval(told['interval'])}, {told['asked']:.0%} asked; {told['cited']:.1%} of lines have any")
 
 
 def _cells(policy: dict[str, Any], figure: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ FOOTFALL_ORCHESTRATOR_PORT (4200), FOOTFALL_PORT (3000), FOOTFALL_REPORTS_PORT (
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 import time
 import urllib.error
@@ -32,11 +33,12 @@ PAGES = {"orchestrator": "/api/health", "service": "/readyz", "reports": "/"}
 
 @dataclass(frozen=True)
 class Ports:
-    """Loopback ports of the three processes that listen."""
+    """Loopback ports of the three processes that listen; `secure` says whether the service speaks TLS."""
 
     orchestrator: int = 4200
     service: int = 3000
     reports: int = 8000
+    secure: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Ports:
@@ -50,12 +52,12 @@ class Ports:
         for field, text in given.items():
             if not text.isdigit():
                 raise SettingsError("unusable port", where=names[field], expected="1 to 65535", found=text, next_step=f"export {names[field]}=...")
-        return cls(**{field: int(text) for field, text in given.items()})
+        return cls(**{field: int(text) for field, text in given.items()}, secure=bool(environment.get("FOOTFALL_TLS_CERT")))
 
     def url(self, name: str) -> str | None:
         """Where `name` answers; None for the worker, which listens nowhere."""
         port = getattr(self, name, None)
-        return None if port is None else f"http://{LOOPBACK}:{port}"
+        return None if port is None else f"{'https' if self.secure and name == 'service' else 'http'}://{LOOPBACK}:{port}"
 
     @property
     def api(self) -> str:
@@ -106,9 +108,11 @@ def own_environment(name: str, root: Path, env: Mapping[str, str]) -> dict[str, 
 
 
 def answers(url: str, *, timeout_s: float = 2.0) -> bool:
-    """Whether `url` answers with a status below 300."""
+    """Whether `url`, a page on loopback, answers with a status below 300. Nothing is told or believed, so any certificate will do."""
+    anyone = ssl.create_default_context()
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+        with urllib.request.urlopen(url, timeout=timeout_s, context=anyone if url.startswith("https") else None) as answer:
             return bool(answer.status < 300)
     except (OSError, urllib.error.URLError):
         return False

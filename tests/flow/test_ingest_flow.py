@@ -20,7 +20,7 @@ from footfall.pseudonyms import pseudonym
 from footfall.settings import load_settings
 from footfall.sources import landing, quarantine
 from footfall.sources.landing import Batch
-from footfall.store import consent, events, open_store
+from footfall.store import consent, events, open_store, shop_items
 from footfall.tables import read_parquet
 from tests.flow.two_items import NOVEMBER, USER, TwoItems, event, stored
 
@@ -41,6 +41,9 @@ def test_good_rows_reach_raw_and_store_and_bad_rows_quarantine_once(root: Path, 
     assert first["quarantined"] == {"quantity_not_positive": 1, "unknown_item": 1}
     assert first["stored"] == stored(root) == 40
     assert quarantine.summary(Paths(root)) == first["quarantined"]
+    engine = open_store(load_settings().store_url)
+    assert shop_items.catalogue(engine, ["item_id"])["item_id"].to_pylist() == shop.catalogue()["item_id"].to_pylist()
+    engine.dispose()
 
     second = ingest(source="two_items", until=NOVEMBER)
     assert second["batches"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from collections.abc import Callable
@@ -13,15 +14,19 @@ import numpy as np
 import pytest
 
 from bentos import build as bento_build
+from bentos import registry
 from flows import retrain as retrain_flow
 from flows.retrain import retrain
 from flows.versions import repository, workspace
 from flows.versions.commands import git
 from footfall import judging
+from footfall.bundle import open_bundle
+from footfall.bundle_folder import signature_path
 from footfall.errors import WorkspaceError
 from footfall.manifest import write_manifest
 from footfall.params import load_params
 from footfall.paths import Paths
+from footfall.signing import verify_key, verify_keys_in
 from footfall.store import open_store, releases
 from tests.unit.footfall.small_shop import make_bundle_by_hand
 
@@ -160,6 +165,20 @@ def test_a_damaged_bundle_is_refused_with_its_fault_as_the_reason(production: Pa
     assert done["status"] == "refused"
     assert any("damaged" in reason for reason in done["decision"]["reasons"])
     assert _releases(production)[OCTOBER].state == "refused"
+
+
+def test_what_the_gate_lets_through_is_signed_and_what_it_refuses_is_not(production: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = b"k" * 32
+    monkeypatch.setenv("FOOTFALL_SIGNING_KEY", base64.b64encode(key).decode())
+    monkeypatch.setenv("FOOTFALL_VERIFY_KEYS", verify_key(key))
+    signed = {}
+    for as_of, low in ((OCTOBER, 0.0), (NOVEMBER, -0.1)):
+        monkeypatch.setattr(judging, "judge", _evidence(low=low))
+        done = retrain(as_of=as_of, reason="signing")
+        folder = registry.bundle_path(_releases(production)[as_of].model_tag)
+        signed[done["status"]] = signature_path(folder).exists()
+    assert signed == {"promoted": True, "refused": False}
+    open_bundle(registry.bundle_path(_releases(production)[OCTOBER].model_tag), verify_keys_in())
 
 
 def test_nothing_runs_outside_a_workspace(root: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,6 +129,22 @@ def calibration(outcomes: Float64, chances: Float64, bins: int = BINS) -> dict[s
     return {"error": float((cases * np.abs(came - said)).sum() / len(chances)), "table": table}
 
 
+def equal_parts(outcomes: Float64, chances: Float64, parts: int = BINS) -> dict[str, Any]:
+    """The same with as many cases in every part, for chances that lie close together: in equal widths rare events fill one bin, and hide in it.
+
+    Equal chances stay together, in the part of the first of them (Nguyen and O'Connor 2015, "Posterior calibration and exploratory analysis").
+    """
+    order = np.argsort(chances, kind="stable")
+    bounds = np.searchsorted(chances[order], chances[order][np.arange(parts) * len(order) // parts])
+    starts = np.unique(bounds)
+    cases = np.diff(np.append(starts, len(order)))
+    said, came = (np.add.reduceat(values[order], starts) / cases for values in (chances, outcomes))
+    lowest, highest = chances[order][starts], chances[order][np.append(starts[1:], len(order)) - 1]
+    rows = zip(lowest.tolist(), highest.tolist(), cases.tolist(), said.tolist(), came.tolist(), strict=True)
+    table = [dict(zip(("from", "to", "cases", "said", "came"), row, strict=True)) for row in rows]
+    return {"error": float((cases * np.abs(came - said)).sum() / len(order)), "table": table}
+
+
 def _check(labels: Int64 | Bools, chances: Float64) -> None:
     if not len(labels):
         raise ValueError("no cases to judge")

@@ -44,6 +44,12 @@ class Parts:
         return Parts({name: rows[user : user + 1] for name, rows in self.scores.items()}, self.degraded[user : user + 1])
 
 
+def knows_anything(history: Sequences) -> Bools:
+    """(U,) whether a history has an item or a query that is known."""
+    told = history.item_index > 0 if history.query_index is None else (history.item_index > 0) | (history.query_index > 0)
+    return np.asarray(history.count(told) > 0)
+
+
 @dataclass(frozen=True)
 class PartReader:
     """Turns histories into parts; the bundle stage chooses weights with it, and the recommender serves with it.
@@ -67,9 +73,7 @@ class PartReader:
     def read(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
         """The needed parts, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
         history = sequences.before(at).last(self.history_events)
-        told = history.item_index > 0 if history.query_index is None else (history.item_index > 0) | (history.query_index > 0)
-        known = history.count(told)
-        degraded: list[str | None] = [None if count else NO_HISTORY for count in known]
+        degraded: list[str | None] = [None if known else NO_HISTORY for known in knows_anything(history)]
         scores: dict[str, Float64] = {}
         if MODEL in needed:
             logits = self.scorer.scores(history)

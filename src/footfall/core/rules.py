@@ -56,6 +56,10 @@ class Ruled:
         placed = place_pins(slate, pins, k)
         return placed, self.touching(placed, k)
 
+    def held(self, k: int) -> list[int]:
+        """Columns that are pinned to one of the first k positions."""
+        return [column for position, column in self.pins.items() if position <= k]
+
     def touching(self, columns: Int64, k: int) -> list[tuple[str, ...]]:
         """Of each column of a slate of k the ids of the rules that touched it, its pin's first."""
         pinned = {column: self.pinned_by[column] for position, column in self.pins.items() if position <= k}
@@ -116,7 +120,7 @@ class RuleBook:
             tuple((rule_id, columns) for rule_id, columns in applied if len(columns)),
             pinned_by,
             frozenset(rule.rule_id for rule, _ in held if rule.kind == EXCLUDE),
-            scores,
+            scores.copy(),  # whoever asked may write over theirs
         )
 
 

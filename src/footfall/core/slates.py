@@ -34,6 +34,7 @@ class Line(NamedTuple):
     reason: str
     propensity: float = 1.0
     rules: tuple[str, ...] = ()
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Slate:
     """What one user is shown. A diverse slate, or one with pins or draws, is not in the order of its scores.
 
     Attributes:
-        items: best first; `propensity` is the chance that this item stands at this position, `rules` are those that touched it.
+        items: best first; `propensity` is the chance that this item stands at this position, `rules` are those that touched it,
+            `probability` is the chance that the user buys it within seven days, None where that cannot be told.
         policy: what made the scores.
         degraded: why it is not what was asked for; None where it is.
         kept_out: ids of the rules that kept an item off it.
@@ -186,7 +188,7 @@ def compose(scores: Float64, wishes: Wishes, near: Callable[[Int64], Near]) -> C
     k = min(wishes.k, len(columns))
     chances = np.ones(k)
     if wishes.drawing is not None and k:
-        held = np.zeros(k, np.bool_) if ruled is None else np.isin(columns[:k], list(ruled.pins.values()))
+        held = np.zeros(k, np.bool_) if ruled is None else np.isin(columns[:k], ruled.held(wishes.k))
         stream = request_stream(wishes.drawing.request_id)
         columns, chances = explore(columns, scores[columns], k, wishes.drawing.exploration, stream, held)
     columns = columns[:k].astype(np.int64)

@@ -3,8 +3,8 @@
     data/weights, data/habits, data/sequences -> data/bundle (its files: `footfall.bundle`)
 
 What is learnt here uses no test label. Item-to-item is fitted on events before the training cut. The weights of the fused policies are chosen on
-validation labels, from histories before them. Popularity and the recent purchases that habits read count the days before the test window: those very
-arrays are evaluated, and they ship.
+validation labels, from histories before them, and what their scores are worth in purchases is learnt there too. Popularity and the recent purchases
+that habits read count the days before the test window: those very arrays are evaluated, and they ship.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from footfall.errors import SourceError
 from footfall.manifest import CACHE, check_manifest, read_manifest
 from footfall.params import Params
 from footfall.paths import Paths
+from footfall.stages.chances import learn_chances
 from footfall.stages.command import run_stage
 from footfall.stages.habits import read_habits
 
@@ -57,6 +58,9 @@ def make_bundle(paths: Paths, params: Params) -> str:
     scorer, habits = _open_scorer(paths.weights, kept), read_habits(paths.habits, items)
     reader = PartReader(scorer, neighbours, baselines.half_life_days, baselines.history_events, 1.0, habits)
     fusion = choose_fusion(reader, sequences, arrays.read_targets(paths.sequences, "validation"), split.train_end, params)
+    analysed = sequences.take(arrays.read_analysed(paths.sequences))
+    before = popularity(sequences, items, split.train_end, baselines.popularity_days)
+    chances = learn_chances(reader, fusion, before, analysed, split)
     counts = popularity(sequences, items, split.test_start, baselines.popularity_days)
     if habits is not None:
         habits = habits.with_recent(recent_purchases(sequences, items, split.test_start))
@@ -68,7 +72,7 @@ def make_bundle(paths: Paths, params: Params) -> str:
         "params": {name: dataclasses.asdict(getattr(params, name)) for name in _SECTIONS},
     }
     vocabulary, queries = paths.sequences / VOCABULARY_FILE, paths.sequences / QUERIES_FILE
-    content = Content(counts, neighbours, fusion, habits)
+    content = Content(counts, neighbours, fusion, habits, chances)
     known = queries if queries.exists() else None
     return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=content, facts=facts, item_table=kept, queries=known)
 

@@ -31,8 +31,10 @@ from footfall.manifest import CACHE, check_manifest
 from footfall.params import Evaluate, Params
 from footfall.paths import Paths
 from footfall.recommender import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, Recommender
+from footfall.stages.chance_figures import chance_figures
 from footfall.stages.command import run_stage
-from footfall.stages.head_figures import head_figures
+from footfall.stages.explanation_figures import explanation_figures
+from footfall.stages.head_figures import head_figures, rounded
 from footfall.tables import read_parquet, write_text
 
 RECENT, RECENT_DAYS = "popularity_7d", 7
@@ -67,16 +69,20 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
     others = other_slates(paths, split, history, len(recommender.vocabulary), params.evaluate)
     learnt = Learnt(_train_counts(paths, split, len(recommender.vocabulary)), history, _categories(paths, recommender.vocabulary))
     metrics = evaluate(recommender, history, targets, split.test_start, params.evaluate, others, learnt)
-    metrics = replace(metrics, heads=_heads(paths, recommender, split, targets, params.evaluate))
+    metrics = replace(metrics, **_told(paths, recommender, split, targets, params.evaluate))
     write_text(paths.metrics_report, metrics.to_json())
     return metrics
 
 
-def _heads(paths: Paths, recommender: Recommender, split: arrays.Split, targets: arrays.Targets, params: Evaluate) -> dict[str, Any]:
-    """Section `heads`, over the users who may be counted; the targets' users are among them."""
+def _told(paths: Paths, recommender: Recommender, split: arrays.Split, targets: arrays.Targets, params: Evaluate) -> dict[str, dict[str, Any]]:
+    """What is said beside a ranking, section by section, over the users who may be counted; the targets' users are among them."""
     users = arrays.read_analysed(paths.sequences)
-    placed = replace(targets, users=np.searchsorted(users, targets.users))
-    return head_figures(recommender, arrays.read_sequences(paths.sequences).take(users), split, placed, params)
+    analysed, placed = arrays.read_sequences(paths.sequences).take(users), replace(targets, users=np.searchsorted(users, targets.users))
+    return {
+        "heads": head_figures(recommender, analysed, split, placed, params),
+        "purchase_chance": rounded(chance_figures(recommender, analysed, split, params)),
+        "explanations": rounded(explanation_figures(recommender, analysed, split.test_start, params)),
+    }
 
 
 def other_slates(paths: Paths, split: arrays.Split, history: Sequences, items: int, params: Evaluate) -> dict[str, Int64]:

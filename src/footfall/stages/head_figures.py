@@ -59,8 +59,7 @@ def head_figures(recommender: Recommender, analysed: Sequences, split: Split, ta
         "next_event_type": _next_event_type(recommender, analysed, moments, split, params),
         "time_to_next_purchase": _time_to_next_purchase(recommender, analysed, moments, split, params),
     }
-    rounded: dict[str, Any] = _round(found)
-    return rounded
+    return rounded(found)
 
 
 def _next_event_type(recommender: Recommender, analysed: Sequences, moments: Moments, split: Split, params: Evaluate) -> dict[str, Any]:
@@ -144,6 +143,12 @@ def _difference(came: Int64 | Bools, chances: dict[str, Float64], params: Evalua
         return {"reason": "the bundle's model has no heads that were taught"}
     found = paired(log_losses(came, chances[LOGISTIC]), log_losses(came, chances[HEADS]), params.bootstrap, params.seed)
     return {"log_loss_saved": {"mean": found.mean, "interval": [found.low, found.high]}}
+
+
+def rounded(section: dict[str, Any]) -> dict[str, Any]:
+    """A section as it is written."""
+    found: dict[str, Any] = _round(section)
+    return found
 
 
 def _round(value: Any) -> Any:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
 from footfall.errors import ReleaseError
+from footfall.paths import is_release_id
 from footfall.store.engine import reading, writing
 from footfall.store.moments import from_us, to_us
 from footfall.store.tables import releases
@@ -177,11 +178,10 @@ def _find(connection: Connection, release_id: str) -> Release | None:
 
 
 def _get(connection: Connection, release_id: str) -> Release:
-    release = _find(connection, release_id)
+    release = _find(connection, release_id) if is_release_id(release_id) else None
     if release is None:
-        raise ReleaseError(
-            "release is unknown", where="store", expected="an id from `footfall release list`", found=release_id, next_step="footfall release list"
-        )
+        found = f"{release_id!a:.80}"  # what came from outside must not move the cursor of a terminal
+        raise ReleaseError("release is unknown", where="store", expected="an id from the list", found=found, next_step="footfall release list")
     return release
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from footfall.bundle import release_id
 from footfall.core.exploration import Exploration
 from footfall.pseudonyms import pseudonym
 from footfall.recommender import Recommender
+from footfall.signing import VerifyKeys
 from footfall.store import Engine, open_store, releases
 from footfall.store.releases import Release
 from tests.unit.footfall.small_shop import make_bundle_by_hand, use_table_scorer
@@ -77,6 +79,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         champion: str | None = "a",
         built_with: str | None = None,
         exploration: Exploration = Exploration(),  # noqa: B008 - it cannot be changed
+        verify_keys: VerifyKeys = (),
+        **door: Any,
     ) -> Service:
         engine = open_store(f"sqlite:///{tmp_path / 'store.db'}")
         if champion is not None:
@@ -84,12 +88,14 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             releases.add(engine, Release(identity, champion, "candidate", AS_OF, AS_OF))
             releases.promote(engine, identity)
         measures, store = Measures(CollectorRegistry()), LiveStore(url or f"sqlite:///{tmp_path / 'store.db'}")
-        changeover = Changeover(store, measures, Recommender.open, lambda tag: bundles / tag, built_with)
+        built = None if built_with is None else f"{built_with}:{release_id(bundles / built_with)}"
+        opening = partial(Recommender.open, verify_keys=verify_keys)
+        changeover = Changeover(store, measures, opening, lambda tag: bundles / tag.partition(":")[0], built)
         writer = Writer(store, measures)
         app = make_app()
         answering = Answering(store, writer, changeover, measures, exploration)
         app.state.parts = Parts(answering, measures, partial(pseudonym, key=KEY), replay_clock, ThreadPoolExecutor(2))
-        service = Service(Door(app, api_keys), engine, store, writer, answering, changeover, measures, bundles)
+        service = Service(Door(app, api_keys, **door), engine, store, writer, answering, changeover, measures, bundles)
         started.append(service)
         return service
 

@@ -89,7 +89,7 @@ def test_a_rule_for_a_segment_holds_for_who_is_in_it(service: Service) -> None:
 
 
 def test_other_workers_hear_of_a_rule_at_their_next_look(start: Callable[..., Service], service: Service) -> None:
-    other = start(champion=None, built_with="footfall:a")
+    other = start(champion=None)
     put_rules(service, {"rule_id": "no", "kind": "exclude", "items": ["a"]})
     assert "a" in items(recommend(other))
     other.answering.shop_window.look()
@@ -176,3 +176,15 @@ def test_a_stranger_and_nobody_get_a_home_page_too(service: Service) -> None:
         page = true_to("HomeAnswer", door(service, "home", **fields))
         assert page["degraded"] == "no_history"
         assert page["rows"][0]["items"]
+
+
+def test_a_slate_says_on_request_which_events_carried_it(service: Service) -> None:
+    post_events(service, bought("c"), bought("d", occurred_at="2020-05-10T00:00:00Z"))
+    assert "because" not in recommend(service, user_id="ann").json
+    answer = true_to("RecommendAnswer", recommend(service, user_id="ann", k=3, explain=True))
+    cited = {one["item_id"]: [event["item_id"] for event in one["events"]] for one in answer["because"]}
+    assert list(cited) == [line["item_id"] for line in answer["items"]]
+    assert cited["c"][0] == "c"
+    assert {item for found in cited.values() for item in found} == {"c", "d"}
+    assert {event["occurred_at"] for one in answer["because"] for event in one["events"] if event["item_id"] == "d"} == {"2020-05-10T00:00:00+00:00"}
+    assert [one["events"] for one in true_to("RecommendAnswer", recommend(service, k=2, explain=True))["because"]] == [[], []]

@@ -24,7 +24,10 @@ def policy(recall: float, ndcg: float) -> dict[str, Any]:
 def metrics() -> Metrics:
     difference = {"minuend": "fused", "subtrahend": "personal_frequency_90d", "ndcg@10": 0.004, "interval": [0.001, 0.007]}
     policies = {"fused": policy(0.21, 0.22), "personal_frequency_90d": policy(0.2, 0.21)}
-    return Metrics({"users": 1681, "items": 10813}, policies, {}, {"fused_minus_best_baseline": difference})
+    chance = {"days": 7, "all": {"said": 0.0349, "base_rate": 0.0326, "calibration": {"error": 0.0024, "table": []}}}
+    explanations = {"share": 0.9725, "interval": [0.9575, 0.985], "asked": 0.9, "cited": 1.0}
+    protocol = {"users": 1681, "items": 10813}
+    return Metrics(protocol, policies, {}, {"fused_minus_best_baseline": difference}, purchase_chance=chance, explanations=explanations)
 
 
 def everything() -> Facts:
@@ -83,6 +86,8 @@ def test_the_summary_names_policies_differences_decision_and_failures(tmp_path: 
         "0.2100",
         "+0.0040",
         "[+0.0010, +0.0070]",
+        "said 0.0349 of a line, came 0.0326; calibration error 0.0024",
+        "97.2% pass [+0.9575, +0.9850], 90% asked",
         "categories moved",
         "retrain-on-drift",
         "fresher",

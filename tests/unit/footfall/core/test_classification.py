@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall.core.classification import auc, auc_of_few, calibration, log_losses, many_class_figures, two_class_figures
+from footfall.core.classification import auc, auc_of_few, calibration, equal_parts, log_losses, many_class_figures, two_class_figures
 
 TENTHS = st.integers(0, 10).map(lambda tenths: tenths / 10)
 CASES = st.lists(st.tuples(st.booleans(), TENTHS), min_size=1, max_size=30)
@@ -69,6 +70,24 @@ def test_every_share_lies_between_nothing_and_all(cases: list[tuple[bool, float]
         assert 0 <= found[name] <= 1
     assert 0 <= found["calibration"]["error"] <= 1
     assert sum(row["cases"] for row in found["calibration"]["table"]) == len(cases)
+
+
+def test_calibration_in_equal_parts_tells_rare_chances_apart() -> None:
+    """Two halves, one that says .02 and never comes, one that says .04 and comes as 1 in 10: equal widths see .03 against .05 in one bin."""
+    chances, came = np.repeat([0.04, 0.02], 10), np.repeat([1.0, 0.0], [1, 19])
+    assert calibration(came, chances)["error"] == pytest.approx(0.02)
+    found = equal_parts(came, chances, 2)
+    assert found["error"] == pytest.approx((0.02 + 0.06) / 2)
+    assert found["table"][1] == {"from": 0.04, "to": 0.04, "cases": 10, "said": pytest.approx(0.04), "came": pytest.approx(0.1)}
+
+
+@given(CASES, st.integers(1, 12))
+def test_equal_parts_hold_every_case_once_and_equal_chances_together(cases: list[tuple[bool, float]], parts: int) -> None:
+    came, chances = np.array([float(one) for one, _ in cases]), np.array([score for _, score in cases])
+    table = equal_parts(came, chances, parts)["table"]
+    assert sum(row["cases"] for row in table) == len(cases)
+    assert sum(row["cases"] * row["came"] for row in table) == pytest.approx(came.sum())
+    assert all(lower["to"] < upper["from"] for lower, upper in itertools.pairwise(table))
 
 
 def test_a_chance_of_nothing_costs_much_and_not_infinity() -> None:

@@ -109,6 +109,13 @@ def test_a_rule_that_kept_nothing_out_of_the_slate_did_not_touch_it() -> None:
     assert RuleBook(rules, VOCABULARY, FACTS).apply(np.array([0.5, -np.inf, 0.3, -np.inf, -np.inf]), at_us=NOW).kept_out(5) == ()
 
 
+def test_what_was_kept_out_is_known_when_the_scores_have_been_overwritten() -> None:
+    scores = SCORES.copy()
+    ruled = RuleBook([rule("no", EXCLUDE, items=["milk"])], VOCABULARY, FACTS).apply(scores, at_us=NOW)
+    scores[:] = ruled.scores
+    assert ruled.kept_out(1) == ("no",)
+
+
 def test_a_pinned_item_stands_where_it_was_pinned() -> None:
     rules = [rule("p2", PIN, items=["case"], position=2), rule("p4", PIN, items=["milk"], position=4), rule("x", BOOST, items=["case"], factor=1.5)]
     assert slate(rules) == (["cheese", "case", "rice", "milk", "phone"], [(), ("p2", "x"), (), ("p4",), ()])

@@ -86,6 +86,8 @@ def test_metrics_of_the_schema_before_stay_readable() -> None:
     policies = {"fused": {"ndcg@10": 0.2}}
     old = json.dumps({"schema": "footfall.metrics/1", "protocol": {"k": 10}, "policies": policies, "slices": {}, "differences": {}})
     assert Metrics.from_json(old).policies == policies
+    newer = Metrics.from_json(json.dumps(json.loads(old.replace("metrics/1", "metrics/2")) | {"heads": {"a": 1}}))
+    assert (newer.heads, newer.purchase_chance, newer.explanations) == ({"a": 1}, {}, {})
     with pytest.raises(ContractError, match="another schema"):
         Metrics.from_json(old.replace("metrics/1", "metrics/9"))
 
