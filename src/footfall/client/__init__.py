@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from footfall.client.answers import (
+    Because,
+    CitedEvent,
     Erasure,
     ItemSlate,
     Line,
@@ -35,16 +37,16 @@ from footfall.client.answers import (
     Slate,
     Stored,
     Taken,
-    read,
 )
 from footfall.client.calls import CALLS, Event, Filters, Moment, body_of
 from footfall.client.connection import TIMEOUT_S, Connection, to_json
 from footfall.client.lists import parts_of
+from footfall.client.reading import read
 from footfall.errors import ClientError
 from footfall.rules import Rule
 
-__all__ = ["CALLS", "Client", "ClientError", "Erasure", "Filters", "ItemSlate", "Line", "Page", "Rejected", "Release", "Row", "Rule"]
-__all__ += ["RuleChange", "ScoredItem", "Scores", "Slate", "Stored", "Taken"]
+__all__ = ["CALLS", "Because", "CitedEvent", "Client", "ClientError", "Erasure", "Filters", "ItemSlate", "Line", "Page", "Rejected", "Release"]
+__all__ += ["Row", "Rule", "RuleChange", "ScoredItem", "Scores", "Slate", "Stored", "Taken"]
 
 
 class Client:
@@ -91,11 +93,12 @@ class Client:
         exclude_bought: bool | None = None,
         filters: Filters | None = None,
         diversity: float | None = None,
+        explain: bool | None = None,
         at: Moment | None = None,
     ) -> Slate:
         """A slate for a user of the shop, for the events of this very session, for both, or for nobody in particular."""
         body = body_of(user_id=user_id, events=events, k=k, place=place, context_item_id=context_item_id, exclude=exclude)
-        body |= body_of(exclude_bought=exclude_bought, filters=filters, diversity=diversity, at=at)
+        body |= body_of(exclude_bought=exclude_bought, filters=filters, diversity=diversity, explain=explain, at=at)
         return read(Slate, self._ask("recommend", body, again=user_id is None))
 
     def similar(

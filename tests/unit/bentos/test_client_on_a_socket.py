@@ -29,7 +29,7 @@ ANSWERS = {
     "EventsAnswer": kinds.Stored, "BatchAnswer": kinds.Taken, "Erasure": kinds.Erasure, "Rules": kinds.Rules, "Rule": Rule,
     "RuleChanges": kinds.RuleChanges, "RuleRemoved": kinds.Removed, "Release": kinds.Release,
 }  # fmt: skip
-LISTS = {"send_events": "events", "put_items": "items", "put_users": "users", "put_relations": "relations", "put_campaigns": "campaigns"}
+RIGHT = "r" * 16
 
 
 @pytest.fixture
@@ -66,15 +66,24 @@ def test_what_an_answer_needs_the_document_promises(title: str, kind: type) -> N
 def test_a_slate_is_what_the_application_answers(client: Client, service: Service) -> None:
     assert client.send_events([bought("c"), bought("e")]) == kinds.Stored(2, 0, ())
     slate = client.recommend("ann", k=3, place="home", at=NOON)
+    assert slate.because == ()
     plain = ask(service.app, "POST", "/v1/recommend", {"user_id": "ann", "k": 3, "place": "home", "at": AT}).json
     assert dataclasses.asdict(slate) | {"items": [dataclasses.asdict(line) | {"rules": []} for line in slate.items], "rules_excluding": []} == {
         **plain,
         "request_id": slate.request_id,
+        "because": (),
     }
     service.written()
     shown = exposures.window(service.engine, NOON, NOON + timedelta(1)).to_pylist()
     assert {row["user_id"] for row in shown} == {pseudonym("ann", KEY)}
     assert slate.request_id in {row["request_id"] for row in shown}
+
+
+def test_a_slate_says_why_when_asked(client: Client) -> None:
+    client.send_events([bought("c")])
+    because = client.recommend("ann", k=1, explain=True, at=AT).because
+    assert [(one.item_id, [event.item_id for event in one.events]) for one in because] == [("c", ["c"])]
+    assert because[0].events[0].occurred_at.tzinfo is not None
 
 
 def test_wishes_reach_the_service(client: Client) -> None:
@@ -161,11 +170,11 @@ def test_a_refusal_says_what_the_service_says(client: Client) -> None:
 
 @pytest.mark.parametrize("key", [None, "wrong"])
 def test_without_the_right_key_nothing_is_answered_and_the_key_is_not_said(start: Callable[..., Service], key: str | None) -> None:
-    service = start(api_keys=("right",))
+    service = start(api_keys=(RIGHT,))
     with listening(service.app) as url:
         with Client(url, key) as client, pytest.raises(ClientError) as refused:
             client.erase_user("ann")
-        with Client(url, "right") as client:
+        with Client(url, RIGHT) as client:
             assert client.rules() == []
     assert refused.value.status == 401
     assert "wrong" not in str(refused.value)

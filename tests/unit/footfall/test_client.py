@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from footfall.client import Client, ClientError, Rule
 from footfall.client import lists as parts
-from footfall.client.answers import Release, RuleChange, ScoredItem, Scores, read
+from footfall.client.answers import Release, RuleChange, ScoredItem, Scores
 from footfall.client.lists import parts_of
+from footfall.client.reading import read
 from tests.unit.test_floors import FRAMEWORKS, import_with_little
 
 SCORES = {"release": "r1", "degraded": None, "items": [{"item_id": "a", "score": 1}]}
