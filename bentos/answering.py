@@ -96,8 +96,13 @@ class Answering:
             "code": footfall.__file__,
         }
 
-    def recommend(self, request: SlateRequest) -> dict[str, Any]:
+    def recommend(self, request: SlateRequest, *, request_id: str | None = None, shown: bool = True) -> dict[str, Any]:
         """Answer one slate request and log the exposure of a user's; blocks for a millisecond or some.
+
+        Args:
+            request: what is asked.
+            request_id: of the slate; a new one where none is given.
+            shown: whether somebody will see it; what nobody sees is no exposure.
 
         Raises:
             Problem: 503, no release is open yet.
@@ -105,10 +110,11 @@ class Answering:
         started = time.perf_counter()
         ranker, shop = self._open()
         known = self._known(request.shopper, ranker, shop)
-        request_id = uuid.uuid4().hex
+        request_id = request_id or uuid.uuid4().hex
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, request_id)
         slate = self._rank(ranker, known.history, request.shopper.at_us, wishes)
-        self._log(request.shopper, request_id, ranker.release_id, slate)
+        if shown:
+            self._log(request.shopper, request_id, ranker.release_id, slate)
         self._measures.count_slate(ranker.release_id, known.degraded or slate.degraded, time.perf_counter() - started)
         found = {"request_id": request_id, "release": ranker.release_id, "arm": ARM, **slate_json(slate, known.degraded)}
         if request.explain:

@@ -44,6 +44,11 @@ class ShopWindow:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="footfall-shop-window", daemon=True)
 
+    @property
+    def known(self) -> bool:
+        """Whether items and rules have been read at all; until then no rule holds."""
+        return self._revisions is not None
+
     def start(self) -> None:
         """Look each second."""
         self._thread.start()

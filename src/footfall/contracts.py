@@ -78,6 +78,7 @@ LIVE_ORIGIN: Final = "http"
 CONSENT_PURPOSES: Final = ("personalise", "analyse", "advertise")
 PERSONALISE: Final = "personalise"
 ANALYSE: Final = "analyse"
+ADVERTISE: Final = "advertise"
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 """All moments are UTC, in microseconds; as integers they are microseconds since the epoch."""
 

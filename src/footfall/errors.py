@@ -16,12 +16,15 @@
     │   └── ErasureError     a user was erased whose rows this work was made from
     ├── BusyError            another retrain holds the lease
     └── ServiceError         a process that Footfall needs did not start or answer
+        └── ClientError      the HTTP service refused a call, or gave no answer to it
 
 Each says what went wrong, where, what was expected, what was found, and the next thing to type.
 This module knows nothing of tables, frameworks or files.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class FootfallError(Exception):
@@ -127,3 +130,24 @@ class BusyError(FootfallError):
 
 class ServiceError(FootfallError):
     """A process that Footfall needs did not start or answer."""
+
+
+class ClientError(ServiceError):
+    """The HTTP service refused a call, or gave no answer to it.
+
+    Attributes:
+        status: of HTTP; None where there was no answer.
+        error: the service's one word for programs, as `invalid` or `unavailable`; None where it said none.
+        retry_after_s: when the service asks to come again; None where it does not.
+        taken: how many things of a longer list had been sent in whole before this call failed.
+    """
+
+    def __init__(self, what: str, *, status: int | None = None, error: str | None = None, retry_after_s: float | None = None, **parts: Any) -> None:
+        """Keep the parts; `parts` are those of every FootfallError."""
+        self.status, self.error, self.retry_after_s = status, error, retry_after_s
+        self.taken = 0
+        super().__init__(what, **parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As of every error, with the status."""
+        return {**super().as_dict(), "status": self.status}

@@ -88,6 +88,11 @@ class Paths:
         return self.root / "reports"
 
     @property
+    def slates(self) -> Path:
+        """Slates for all users, for whoever sends them; out of git, for they are about people."""
+        return self.reports / "slates"
+
+    @property
     def validation_report(self) -> Path:
         """Verdict of stage `validate` over the canonical tables."""
         return self.reports / "validation.json"

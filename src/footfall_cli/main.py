@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from footfall_cli import backup, consent, demo, doctor, erase, ingest, init, load, quarantine, release, review, status, trace
+from footfall_cli import backup, consent, demo, doctor, erase, ingest, init, load, quarantine, recommend, release, review, status, trace
 
 app = typer.Typer(
     name="footfall",
@@ -25,6 +25,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(release.app, name="release")
 app.add_typer(review.app, name="review")
 app.add_typer(load.app, name="load")
+app.command("recommend")(recommend.run)
 app.command("backup")(backup.save)
 app.command("restore")(backup.restore)
 app.command("retain")(backup.retain)

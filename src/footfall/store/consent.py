@@ -7,7 +7,7 @@ A word without a moment (from before moments were kept) is older than any other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -99,6 +99,16 @@ def refusals(engine: Engine, purpose: str) -> set[str]:
     query = sa.select(consents.c.user_id).where(consents.c.purpose == purpose, consents.c.granted == 0)
     with reading(engine) as connection:
         return set(connection.execute(query).scalars())
+
+
+def refusing(engine: Engine, user_ids: Sequence[str], purposes: Collection[str]) -> set[str]:
+    """Those of `user_ids` who refused at least one of the purposes."""
+    query = sa.select(consents.c.user_id).where(consents.c.purpose.in_(sorted(purposes)), consents.c.granted == 0)
+    found: set[str] = set()
+    with reading(engine) as connection:
+        for start in range(0, len(user_ids), _CHUNK):
+            found.update(connection.execute(query.where(consents.c.user_id.in_(list(user_ids[start : start + _CHUNK])))).scalars())
+    return found
 
 
 _Said = tuple[str, str, bool, int, str]
