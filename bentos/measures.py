@@ -79,12 +79,11 @@ class Measures:
         self._slates.labels(release, shown.degraded or "no").inc()
         for reason, number in shown.reasons.items():
             self._positions.labels(release, reason).inc(number)
-        for counter, number in ((self._empty, int(not shown.reasons)), (self._ruled, int(shown.ruled))):
-            if number:
-                counter.labels(release).inc(number)
-        # these are made with the first slate: a ratio of what nobody has counted yet is no number
-        self._drawn.labels(release).inc(shown.drawn)
-        self._tail.labels(release).inc(shown.tail)
+        # zeros too: a share of what nobody has counted yet would be no number
+        for counter, number in (
+            (self._empty, int(not shown.reasons)), (self._ruled, int(shown.ruled)), (self._drawn, shown.drawn), (self._tail, shown.tail),
+        ):  # fmt: skip
+            counter.labels(release).inc(number)
 
     def time_slate(self, release: str, seconds: float) -> None:
         """How long one slate took."""
