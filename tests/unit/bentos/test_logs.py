@@ -159,6 +159,19 @@ def test_a_request_that_the_store_fails_says_its_route_and_status_and_no_user(
     assert "ann" not in written.text.replace("cannot", "")
 
 
+@pytest.mark.parametrize("form", ["json"])
+def test_a_line_about_a_release_names_that_one_and_a_bundle_that_cannot_be_opened_says_why(service: Service, written: Written) -> None:
+    other = service.promote("b")
+    (service.bundles / "b" / "manifest.json").unlink()
+    service.changeover.look()
+    first = service.changeover.ranker
+    assert first is not None
+    refused = next(line for line in written.lines if "cannot be served" in line["message"])
+    assert (refused["level"], refused["release"]) == ("error", other)
+    assert refused["errors"][0]["kind"] == "BundleError"
+    assert refused["message"] == f"release {other} cannot be served; {first.release_id} goes on"
+
+
 def test_the_form_is_text_unless_json_is_asked_for_and_nothing_else_is_taken() -> None:
     assert [load_settings(env).log for env in ({}, {"FOOTFALL_LOG": "json"}, {"FOOTFALL_LOG": ""}, {"FOOTFALL_LOG": "text"})] == [
         "text", "json", "text", "text",
