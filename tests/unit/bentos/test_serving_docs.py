@@ -23,6 +23,8 @@ from footfall import home
 from footfall.core import policies, slate_maker
 from footfall.core.slates import MAX_K
 from footfall.rules import KINDS, PLACES
+from footfall.store import events as stored_events
+from footfall.store import exposures
 from footfall.store import rules as stored_rules
 from tests.unit.bentos.asgi import Answer, ask
 from tests.unit.bentos.conftest import Service
@@ -203,3 +205,35 @@ def test_a_batch_of_anything_is_as_long_as_one_of_events() -> None:
 def test_the_lengths_of_texts_are_those_of_the_code(field: str, longest: int) -> None:
     assert events.EVENT_FIELDS[field].schema["maxLength"] == longest
     assert f"{longest:,} characters" in section("Limits") or f"{longest:,} |" in section("Limits")
+
+
+def test_what_one_worker_took_counts_on_another_as_the_page_says(start: Callable[..., Service]) -> None:
+    here, there = start(replay_clock=False), start(replay_clock=False, champion=None)
+
+    def slate(service: Service) -> Any:
+        return ask(service.app, "POST", "/v1/recommend", {"user_id": "ann", "k": 3}).json
+
+    assert slate(there)["degraded"] == "no_history"
+    bought = {"user_id": "ann", "event_type": "purchase", "item_id": "e", "occurred_at": "2025-05-19T12:00:00Z"}
+    assert ask(here.app, "POST", "/v1/events", {"events": [bought]}).json["accepted"] == 1
+    for service in (here, there):
+        assert (slate(service)["degraded"], slate(service)["items"][0]["reason"]) == (None, "bought_before")
+
+    assert ask(here.app, "PUT", "/v1/rules", {"rules": [{"rule_id": "hide", "kind": "exclude", "items": ["e"]}]}).status == 200
+    assert "e" not in [line["item_id"] for line in slate(here)["items"]]
+    there.answering.shop_window.look()  # as it does each second
+    assert "e" not in [line["item_id"] for line in slate(there)["items"]]
+
+
+def test_what_is_kept_of_whom_is_as_the_page_says(service: Service) -> None:
+    event = {"event_type": "view", "item_id": "a"}
+    for path, body in (
+        ("recommend", {"events": [event]}), ("home", {}), ("similar", {"item_id": "a"}), ("complementary", {"item_ids": ["a"]}),
+        ("score", {"user_id": "ann", "events": [event], "item_ids": ["a"]}),
+    ):  # fmt: skip
+        assert ask(service.app, "POST", f"/v1/{path}", body).status == 200
+    assert ask(service.app, "PUT", "/v1/users", {"users": [{"user_id": "ann", "consent": {"personalise": False}}]}).status == 200
+    refused = ask(service.app, "POST", "/v1/recommend", {"user_id": "ann", "events": [event]}).json
+    service.written()
+    assert refused["degraded"] == "no_consent"
+    assert (exposures.count_slates(service.engine), stored_events.count(service.engine)) == (1, 0)
