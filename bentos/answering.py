@@ -16,6 +16,7 @@ from bentos.live_store import LiveStore
 from bentos.measures import Measures
 from bentos.ranking import Ranking
 from bentos.shop_window import Shop, ShopWindow
+from bentos.shown import Showing
 from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
@@ -61,7 +62,7 @@ class Answering:
         self, store: LiveStore, writer: Writer, changeover: Changeover, measures: Measures, exploration: Exploration = _NOTHING_DRAWN
     ) -> None:
         self._store, self._writer, self._changeover, self._measures = store, writer, changeover, measures
-        self._exploration = exploration
+        self._exploration, self._showing = exploration, Showing(measures)
         self._ranking = Ranking()
         self.shop_window = ShopWindow(store)
         self.shop_window.look()
@@ -115,7 +116,8 @@ class Answering:
         slate = self._rank(ranker, known.history, request.shopper.at_us, wishes)
         if shown:
             self._log(request.shopper, request_id, ranker.release_id, slate)
-        self._measures.count_slate(ranker.release_id, known.degraded or slate.degraded, time.perf_counter() - started)
+            self._showing.count(ranker, slate, known.degraded)
+        self._measures.time_slate(ranker.release_id, time.perf_counter() - started)
         found = {"request_id": request_id, "release": ranker.release_id, "arm": ARM, **slate_json(slate, known.degraded)}
         if request.explain:
             found["because"] = because_json(ranker, known.history, request.shopper.at_us, slate)
@@ -129,7 +131,9 @@ class Answering:
         """
         ranker, shop = self._open()
         wishes = self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None)
-        return {"release": ranker.release_id, **slate_json(ranker.similar(request.item_ids[0], wishes, shop.facts))}
+        slate = ranker.similar(request.item_ids[0], wishes, shop.facts)
+        self._showing.count(ranker, slate)
+        return {"release": ranker.release_id, **slate_json(slate)}
 
     def complementary(self, request: ItemsRequest) -> dict[str, Any]:
         """What is bought with some items.
@@ -139,7 +143,9 @@ class Answering:
         """
         ranker, shop = self._open()
         wishes = self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None)
-        return {"release": ranker.release_id, **slate_json(ranker.complementary(request.item_ids, wishes, shop.facts))}
+        slate = ranker.complementary(request.item_ids, wishes, shop.facts)
+        self._showing.count(ranker, slate)
+        return {"release": ranker.release_id, **slate_json(slate)}
 
     def score(self, request: ScoreRequest) -> dict[str, Any]:
         """How some items stand with a shopper, without rules.
@@ -166,6 +172,7 @@ class Answering:
         rows = [(uuid.uuid4().hex, row) for row in home_page(ranker, ranker.encode([known.history]), at_us, wishes, shop.facts, request.rows)]
         for request_id, row in rows:
             self._log(request.shopper, request_id, ranker.release_id, row.slate)
+            self._showing.count(ranker, row.slate, known.degraded)
         found = [row_json(request_id, row) for request_id, row in rows]
         degraded = known.degraded or next((row.slate.degraded for _, row in rows if row.slate.degraded), None)
         return {"release": ranker.release_id, "arm": ARM, "degraded": degraded, "rows": found}

@@ -107,12 +107,14 @@ class Changeover:
             self._failed = (champion.release_id, time.monotonic() + RETRY_S)
             self._measures.note_refused_release(champion.release_id)
             serving = "none" if self._ranker is None else self._ranker.release_id
-            logger.exception("release %s cannot be served; %s goes on", champion.release_id, serving)
+            about = {"release": champion.release_id}
+            logger.exception("release %s cannot be served; %s goes on", champion.release_id, serving, extra=about)
             return
         before, self._ranker = self._ranker, ranker
         self._failed = self.failure = None
         self._measures.note_release(ranker.release_id, None if before is None else before.release_id)
-        logger.info("release %s serves, opened in %.1f s; before: %s", ranker.release_id, time.monotonic() - started, before and before.release_id)
+        taken, old = time.monotonic() - started, before and before.release_id
+        logger.info("release %s serves, opened in %.1f s; before: %s", ranker.release_id, taken, old, extra={"release": ranker.release_id})
 
     def _poll(self) -> None:
         while not self._stop.wait(POLL_S):

@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is counted of one slate.
+
+    Attributes:
+        degraded: why it is less than it could be.
+        reasons: reason -> positions; empty: an empty slate.
+        ruled: whether a merchant rule touched it.
+        drawn: positions that were drawn by lot.
+        tail: positions that hold an item of the long tail.
+    """
+
+    degraded: str | None
+    reasons: Mapping[str, int]
+    ruled: bool
+    drawn: int
+    tail: int
 
 
 class Measures:
@@ -23,10 +44,19 @@ class Measures:
         own = self._registry
         self._requests = Counter("footfall_http_requests", "Requests answered", ["route", "status"], registry=own)
         self._seconds = Histogram("footfall_http_request_seconds", "Time to answer", ["route"], buckets=_BUCKETS, registry=own)
+        self._refused = Counter("footfall_http_refused", "Requests answered 400 and above, at the door or behind it", ["status"], registry=own)
+        self._in_flight = Gauge("footfall_http_in_flight", "Requests inside now", multiprocess_mode="livesum", registry=own)
         self._slates = Counter("footfall_slates", "Slates returned", ["release", "degraded"], registry=own)
+        self._empty = Counter("footfall_slates_empty", "Slates on which nothing stands", ["release"], registry=own)
+        self._ruled = Counter("footfall_slates_ruled", "Slates that a merchant rule touched", ["release"], registry=own)
+        self._positions = Counter("footfall_positions", "Positions shown, by why", ["release", "reason"], registry=own)
+        self._drawn = Counter("footfall_positions_drawn", "Positions shown that were drawn by lot", ["release"], registry=own)
+        self._tail = Counter("footfall_positions_tail", "Positions shown that hold an item of the long tail", ["release"], registry=own)
         self._slate_seconds = Histogram("footfall_slate_seconds", "Time to read a history and rank", ["release"], buckets=_BUCKETS, registry=own)
         self._events = Counter("footfall_events", "Events received", ["outcome"], registry=own)
         self._lost = Counter("footfall_exposures_lost", "Exposures that could not be written", registry=own)
+        self._waiting = Gauge("footfall_rows_waiting", "Rows that wait to be written", ["kind"], multiprocess_mode="livesum", registry=own)
+        self._commit = Histogram("footfall_commit_seconds", "Time to write what waited", ["outcome"], buckets=_BUCKETS, registry=own)
         self._changeovers = Counter("footfall_changeovers", "Changes of release", ["release", "outcome"], registry=own)
         self._release = Gauge("footfall_release", "1 for the release that serves", ["release"], multiprocess_mode="livemax", registry=own)
         self._away = Gauge("footfall_store_away", "1 while the live store does not answer", multiprocess_mode="livemax", registry=own)
@@ -36,9 +66,27 @@ class Measures:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def count_slate(self, release: str, degraded: str | None, seconds: float) -> None:
+    def count_refusal(self, status: int) -> None:
+        """One request refused, or failed."""
+        self._refused.labels(str(status)).inc()
+
+    def note_in_flight(self, change: int) -> None:
+        """A request came (1) or went (-1)."""
+        self._in_flight.inc(change)
+
+    def count_slate(self, release: str, shown: Shown) -> None:
         """One slate returned."""
-        self._slates.labels(release, degraded or "no").inc()
+        self._slates.labels(release, shown.degraded or "no").inc()
+        for reason, number in shown.reasons.items():
+            self._positions.labels(release, reason).inc(number)
+        # zeros too: a share of what nobody has counted yet would be no number
+        for counter, number in (
+            (self._empty, int(not shown.reasons)), (self._ruled, int(shown.ruled)), (self._drawn, shown.drawn), (self._tail, shown.tail),
+        ):  # fmt: skip
+            counter.labels(release).inc(number)
+
+    def time_slate(self, release: str, seconds: float) -> None:
+        """How long one slate took."""
         self._slate_seconds.labels(release).observe(seconds)
 
     def count_events(self, accepted: int, duplicates: int, rejected: int) -> None:
@@ -50,6 +98,15 @@ class Measures:
     def count_lost_exposures(self, number: int) -> None:
         """Exposures that are lost."""
         self._lost.inc(number)
+
+    def note_commit(self, outcome: str, seconds: float) -> None:
+        """What waited was written ("done"), or not ("failed")."""
+        self._commit.labels(outcome).observe(seconds)
+
+    def note_waiting(self, events: int, exposures: int) -> None:
+        """How many rows wait."""
+        self._waiting.labels("events").set(events)
+        self._waiting.labels("exposures").set(exposures)
 
     def note_release(self, release: str, before: str | None) -> None:
         """Another release serves."""

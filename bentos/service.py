@@ -5,19 +5,24 @@ Served from a built bento (`python -m bentos serve`); the environment says where
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bentoml
 
 from bentos.parts import Parts
 from bentos.web.app import make_app
+from bentos.web.counting import Counting
 from bentos.web.door import Door
 from bentos.web.keys import rate_in
 from bentos.web.patience import be_patient_no_longer
 from footfall.settings import load_settings
+
+if TYPE_CHECKING:
+    from bentos.changeover import Changeover
+    from bentos.measures import Measures
 
 NAME = "footfall"
 THREADS = 16
@@ -25,6 +30,11 @@ THREADS = 16
 
 app = make_app()
 be_patient_no_longer()
+
+
+def _measures() -> Measures | None:
+    parts: Parts | None = getattr(app.state, "parts", None)
+    return None if parts is None else parts.measures
 
 
 @bentoml.service(
@@ -48,6 +58,7 @@ class Footfall:
         from bentos.answering import Answering
         from bentos.changeover import Changeover
         from bentos.live_store import LiveStore
+        from bentos.logs import set_up_logs
         from bentos.measures import Measures
         from bentos.parent import end_with_parent
         from bentos.registry import built_with, bundle_path
@@ -58,8 +69,8 @@ class Footfall:
         from footfall.signing import verify_keys_in
 
         end_with_parent()
-        logging.getLogger("footfall").setLevel(logging.INFO)
         settings = load_settings()
+        set_up_logs(settings.log, self._release)
         key = settings.pseudonym_key or read_key(settings.paths.key)
         measures = Measures()
         self._store = LiveStore(settings.store_url)
@@ -76,6 +87,11 @@ class Footfall:
         self._answering.start()
         app.state.parts = Parts(self._answering, measures, partial(pseudonym, key=key), settings.replay_clock, self._threads)
 
+    def _release(self) -> str | None:
+        changeover: Changeover | None = getattr(self, "_changeover", None)  # the log speaks before there is one
+        ranker = None if changeover is None else changeover.ranker
+        return None if ranker is None else ranker.release_id
+
     async def __is_ready__(self) -> bool:
         """Whether /readyz says yes: a release is open and warm."""
         return self._answering.ready
@@ -90,4 +106,5 @@ class Footfall:
         self._store.close()
 
 
+Footfall.add_asgi_middleware(Counting, measures=_measures)  # type: ignore[attr-defined]  # the decorator made a Service of it
 Footfall.add_asgi_middleware(Door, api_keys=load_settings().api_keys, rate=rate_in())  # type: ignore[attr-defined]  # the decorator made a Service of it

@@ -104,7 +104,11 @@ class Writer:
                 if self._closing and not self._events and not self._exposures:
                     return
                 events, exposures = self._take()
-            if not self._write(events, exposures) and self._give_up_or_pause():
+            started = time.perf_counter()
+            written = self._write(events, exposures)
+            self._measures.note_commit("done" if written else "failed", time.perf_counter() - started)
+            self._measures.note_waiting(self._waiting_events, len(self._exposures))
+            if not written and self._give_up_or_pause():
                 return
 
     def _wait(self) -> None:

@@ -48,8 +48,9 @@ def _handler(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
             response = problem.response()
         except FootfallError as error:
             # what the store or a release could not do is no fault of the request: it may come again
-            logger.error("%s failed: %s (%s)", endpoint.name, error.what, error.found)
             response = busy(error.what).response()
+            said = {"route": endpoint.name, "status": response.status_code}
+            logger.error("%s failed: %s (%s)", endpoint.name, error.what, error.found, extra=said)
         except TimeoutError:
             response = busy("no answer in time").response()
         parts.measures.count_request(endpoint.name, response.status_code, time.perf_counter() - started)

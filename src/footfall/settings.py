@@ -25,6 +25,7 @@ TELEMETRY_OFF = {
 """Set in every process that Footfall starts: nothing phones home."""
 
 _ENGINE = re.compile(r"duckdb|local(\[(\*|[1-9]\d*)\])?|spark://\S+")
+_LOG = re.compile(r"text|json")
 _MEMORY = re.compile(r"[1-9]\d*(MB|GB)")
 
 
@@ -43,6 +44,7 @@ class Settings:
         replay_clock: whether requests may state the moment they are asked at (FOOTFALL_REPLAY_CLOCK=1); for replays only.
         tensorboard: whether stage `train` writes its curves for TensorBoard too (FOOTFALL_TENSORBOARD=1).
         explore: chance that a position of a user's slate, from the third on, is drawn among the next best (FOOTFALL_EXPLORE, 0 to 1; default 0).
+        log: how the HTTP service's log reads (FOOTFALL_LOG): "text", or "json", one object a line.
         encryption_keys: keys that seal raw batches, quarantine and backups (FOOTFALL_ENCRYPTION_KEY); the first seals, all open; none: no sealing.
     """
 
@@ -58,6 +60,7 @@ class Settings:
     engine_memory: str = "2GB"
     tensorboard: bool = False
     explore: float = 0.0
+    log: str = "text"
 
     @property
     def paths(self) -> Paths:
@@ -87,6 +90,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         encryption_keys=keys_in(env),
         tensorboard=env.get("FOOTFALL_TENSORBOARD") == "1",
         explore=_share(env.get("FOOTFALL_EXPLORE") or "0"),
+        log=_matching(_LOG, env, "FOOTFALL_LOG", "text", "text or json"),
     )
 
 

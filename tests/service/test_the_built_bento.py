@@ -46,6 +46,7 @@ class Server:
             "FOOTFALL_ROOT": str(self.root),
             "FOOTFALL_PORT": str(self.port),
             "FOOTFALL_REPLAY_CLOCK": "1",
+            "FOOTFALL_LOG": "json",
             "BENTOML_HOME": str(self.root / ".footfall" / "bentoml"),
             "PYTHONPATH": os.pathsep.join([str(self.checkout / "src"), str(self.checkout)]),
         }
@@ -140,6 +141,20 @@ def test_it_runs_from_its_built_copy_and_from_nowhere_else(server: Server, root:
     built = code.parents[2]
     assert {path.name for path in built.iterdir()} <= {"src", "bentos", "pyproject.toml", "constraints.txt", "bentofile.yaml"}
     assert {path.suffix for path in built.rglob("*") if path.is_file()} <= {".py", ".toml", ".txt", ".yaml"}
+
+
+def test_its_workers_log_json_lines_that_name_the_release(server: Server) -> None:
+    (said,) = [json.loads(line) for line in server.log.splitlines() if "opened in" in line][-1:]
+    assert (said["level"], said["logger"]) == ("info", "footfall.service")
+    assert server.ask("GET", "/v1/release")[1]["release"] == said["release"]
+
+
+def test_it_counts_what_is_refused_at_the_door_and_what_is_inside(server: Server) -> None:
+    assert server.ask("GET", "/nowhere")[0] == 404
+    page = server.ask("GET", "/metrics")[1]
+    assert 'footfall_http_refused_total{status="404"}' in page
+    inside = [line for line in page.splitlines() if line.startswith("footfall_http_in_flight")]
+    assert sum(float(line.rpartition(" ")[2]) for line in inside) == 1  # this one
 
 
 def test_what_it_answers_is_what_its_document_says(server: Server) -> None:

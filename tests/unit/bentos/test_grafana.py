@@ -1,0 +1,85 @@
+"""docs/grafana.json asks for what /metrics has, and /metrics has nothing that it leaves out."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bentos.web.counting import Counting
+from tests.unit.bentos.asgi import ask
+from tests.unit.bentos.conftest import Service
+from tests.unit.bentos.test_answers_over_http import bought, post_events, recommend
+from tests.unit.bentos.test_rule_doors import PIN, put
+
+DASHBOARD = json.loads((Path(__file__).parents[3] / "docs" / "grafana.json").read_text(encoding="utf-8"))
+NAME = re.compile(r"\bfootfall_\w+")
+
+
+def queries(part: Any) -> Iterator[str]:
+    """Every expression of the dashboard, those of its variables too."""
+    if isinstance(part, dict):
+        yield from (value for name, value in part.items() if name in ("expr", "query") and isinstance(value, str))
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            yield from queries(one)
+
+
+@pytest.fixture
+def samples(start: Callable[..., Service]) -> dict[str, set[str]]:
+    """Name -> labels of every sample on the metrics page, after some of everything."""
+    service = start()
+    app = Counting(service.app, lambda: service.measures)
+    post_events(service, bought("c"), bought("c"), {"user_id": "ann"})
+    put(service, PIN)
+    recommend(service, user_id="ann")
+    recommend(service, filters={"brands": ["Nobody"]})
+    ask(app, "GET", "/nowhere")
+    service.written()
+    page = ask(app, "GET", "/metrics").body.decode()
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def test_every_metric_and_label_that_is_asked_for_is_there(samples: dict[str, set[str]]) -> None:
+    asked = [query for query in queries(DASHBOARD) if "footfall_" in query]
+    assert len(asked) >= len(DASHBOARD["panels"])
+    for query in asked:
+        names = NAME.findall(query)
+        assert [name for name in names if name not in samples] == [], query
+        labels = {word.strip() for group in re.findall(r"by \(([\w, ]+)\)", query) for word in group.split(",")}
+        labels |= {label for group in re.findall(r"\{([^}]*)\}", query) for label in re.findall(r"(\w+)\s*[=!]", group)}
+        assert labels <= set().union(*(samples[name] for name in names)), query
+
+
+def test_a_legend_names_what_its_query_keeps() -> None:
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            kept = {word.strip() for group in re.findall(r"by \(([\w, ]+)\)", target["expr"]) for word in group.split(",")} - {"le"}
+            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) == kept, panel["title"]
+
+
+def test_whatever_the_service_counts_is_on_the_dashboard(samples: dict[str, set[str]]) -> None:
+    asked = {re.sub(r"_(total|bucket|count|sum)$", "", name) for query in queries(DASHBOARD) for name in NAME.findall(query)}
+    counted = {re.sub(r"_(total|bucket|count|sum|created)$", "", name) for name in samples if name.startswith("footfall_")}
+    assert counted == asked
+
+
+def test_no_panel_lies_on_another() -> None:
+    assert DASHBOARD["schemaVersion"] == 39
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    boxes = [panel["gridPos"] for panel in DASHBOARD["panels"]]
+    for one, other in itertools.combinations(boxes, 2):
+        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        assert beside or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"], (one, other)
+    assert all(box["x"] + box["w"] <= 24 for box in boxes)
