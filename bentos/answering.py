@@ -13,6 +13,7 @@ from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shoppe
 from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
+from bentos.patience import heed, patience_now
 from bentos.ranking import Ranking
 from bentos.shop_window import Shop, ShopWindow
 from bentos.web.problems import busy
@@ -231,6 +232,7 @@ class Answering:
     def _log(self, shopper: Shopper, request_id: str, release_id: str, slate: Slate) -> None:
         if shopper.user_id is None:  # of who is nobody in particular nothing is kept
             return
+        heed(patience_now())  # a slate that nobody gets was shown to nobody
         self._writer.log_exposures(
             [
                 # in the order of the EXPOSURES contract

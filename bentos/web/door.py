@@ -13,6 +13,8 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.routes.table import ENDPOINTS
+from bentos.web.crowd import Crowd
+from bentos.web.endpoints import READ
 from bentos.web.problems import Problem, busy
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
@@ -21,8 +23,11 @@ PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 PATHS = PROBES | {"/metrics"} | {endpoint.path for endpoint in ENDPOINTS if not endpoint.parameters}
 _WITH_PARAMETERS = [compile_path(endpoint.path)[0] for endpoint in ENDPOINTS if endpoint.parameters]
 
+RANKED = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.role == READ and endpoint.body is not None)
+"""Where a release has to think: they wait for each other, and no more are let in than can be answered soon."""
+
 MAX_IN_FLIGHT = 128
-"""Requests inside at once; more are refused at once, because an answer that comes too late helps nobody."""
+"""Requests inside at once, of any kind; more are refused at once, because an answer that comes too late helps nobody."""
 
 
 class Door:
@@ -38,6 +43,7 @@ class Door:
         self._app = app
         self._keys = [key.encode() for key in api_keys]
         self._in_flight = 0
+        self._ranked = Crowd()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it here."""
@@ -51,11 +57,16 @@ class Door:
         if problem is not None:
             await problem.response()(scope, receive, send)
             return
+        ranked = scope["path"] in RANKED
         self._in_flight += 1
+        if ranked:
+            self._ranked.enter()
         try:
             await self._app(scope, receive, _quiet(send))
         finally:
             self._in_flight -= 1
+            if ranked:
+                self._ranked.leave()
 
     def _refusal(self, scope: Scope) -> Problem | None:
         path: str = scope["path"]
@@ -76,6 +87,8 @@ class Door:
             )
         if self._in_flight >= MAX_IN_FLIGHT and path not in PROBES:
             return busy("too many requests at once")
+        if path in RANKED and self._ranked.full:
+            return busy("an answer would take too long")
         return None
 
     def _has_key(self, scope: Scope) -> bool:
