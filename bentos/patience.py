@@ -1,4 +1,7 @@
-"""How long whoever asked still waits. A thread cannot be stopped from outside: so work looks here before it begins, and once more before it leaves traces."""
+"""How long whoever asked still waits.
+
+A thread cannot be stopped from outside: so work looks here before it begins, and once more before it leaves traces.
+"""
 
 from __future__ import annotations
 

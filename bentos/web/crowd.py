@@ -1,8 +1,8 @@
 """How many may be inside at once, by how long the next one would wait.
 
-While anybody is inside, the seconds that pass over the requests that end in them are what one request takes of the service, whether they are
-answered one after the other, side by side or in one pass. With n inside, whoever comes next waits about n + 1 times that (Little's law). A fixed number
-of requests is either too few for a quick release or minutes of waiting for a slow one.
+While anybody is inside, the seconds that pass over the requests that end in them are what one request takes of the service, whether they
+are answered one after the other, side by side or in one pass. With n inside, whoever comes next waits about n + 1 times that (Little's law).
+A fixed number of requests is too few for a quick release, or seconds of waiting for a slow one.
 """
 
 from __future__ import annotations
