@@ -49,8 +49,8 @@ class Writer:
         """Start the thread."""
         self._store, self._measures = store, measures
         self._events: deque[tuple[list[Row], Future[Appended]]] = deque()
-        self._exposures: deque[Row] = deque()
-        self._waiting_events = 0
+        self._slates: deque[list[Row]] = deque()
+        self._waiting_events = self._waiting_exposures = 0
         self._oldest_exposure: float | None = None
         self._closing = False
         self._give_up_at = float("inf")
@@ -74,12 +74,13 @@ class Writer:
         return future
 
     def log_exposures(self, rows: list[Row]) -> None:
-        """Queue the rows of one slate."""
+        """Queue the rows of one slate, which are written in one transaction or not at all."""
         with self._wake:
-            self._exposures.extend(rows)
-            lost = max(0, len(self._exposures) - EXPOSURE_CAPACITY)
-            for _ in range(lost):
-                self._exposures.popleft()
+            self._slates.append(rows)
+            self._waiting_exposures += len(rows)
+            lost = 0
+            while self._waiting_exposures > EXPOSURE_CAPACITY:
+                lost += len(self._next_slate())
             if self._oldest_exposure is None:
                 self._oldest_exposure = time.monotonic()
                 self._wake.notify()
@@ -93,18 +94,18 @@ class Writer:
             self._give_up_at = min(self._give_up_at, time.monotonic() + PATIENCE_S)
             self._wake.notify()
         self._thread.join(timeout_s)
-        if self._exposures:
-            self._measures.count_lost_exposures(len(self._exposures))
-            logger.error("%d exposures could not be written before the end", len(self._exposures))
+        if self._slates:
+            self._measures.count_lost_exposures(self._waiting_exposures)
+            logger.error("%d exposures could not be written before the end", self._waiting_exposures)
 
     def _run(self) -> None:
         while True:
             with self._wake:
                 self._wait()
-                if self._closing and not self._events and not self._exposures:
+                if self._closing and not self._events and not self._slates:
                     return
-                events, exposures = self._take()
-            if not self._write(events, exposures) and self._give_up_or_pause():
+                events, slates = self._take()
+            if not self._write(events, slates) and self._give_up_or_pause():
                 return
 
     def _wait(self) -> None:
@@ -117,7 +118,7 @@ class Writer:
                 return
             self._wake.wait(left)
 
-    def _take(self) -> tuple[list[tuple[list[Row], Future[Appended]]], list[Row]]:
+    def _take(self) -> tuple[list[tuple[list[Row], Future[Appended]]], list[list[Row]]]:
         events, rows = [], 0
         while self._events and rows < _ROWS_A_COMMIT:
             request = self._events.popleft()
@@ -126,19 +127,31 @@ class Writer:
             if request[1].set_running_or_notify_cancel():
                 events.append(request)
                 rows += len(request[0])
-        exposures = [self._exposures.popleft() for _ in range(min(len(self._exposures), _ROWS_A_COMMIT))]
-        self._oldest_exposure = time.monotonic() if self._exposures else None
-        return events, exposures
+        slates: list[list[Row]] = []
+        rows = 0
+        while self._slates and rows < _ROWS_A_COMMIT:
+            slates.append(self._next_slate())
+            rows += len(slates[-1])
+        self._oldest_exposure = time.monotonic() if self._slates else None
+        return events, slates
 
-    def _write(self, events: list[tuple[list[Row], Future[Appended]]], exposures: list[Row]) -> bool:
+    def _next_slate(self) -> list[Row]:
+        """The oldest that waits; called with the lock."""
+        rows = self._slates.popleft()
+        self._waiting_exposures -= len(rows)
+        return rows
+
+    def _write(self, events: list[tuple[list[Row], Future[Appended]]], slates: list[list[Row]]) -> bool:
+        exposures = [row for rows in slates for row in rows]
         try:
             appended = self._store.call(write_together, [rows for rows, _ in events], exposures)
         except StoreError as error:
             for _, future in events:
                 future.set_exception(error)
             with self._wake:
-                self._exposures.extendleft(reversed(exposures))
-                self._oldest_exposure = time.monotonic() if self._exposures else None
+                self._slates.extendleft(reversed(slates))
+                self._waiting_exposures += len(exposures)
+                self._oldest_exposure = time.monotonic() if self._slates else None
             return False
         except Exception as error:  # noqa: BLE001 - whatever a driver comes up with: without this thread nothing would be stored again
             # only its class: the words of a driver may quote a row
