@@ -27,9 +27,11 @@ THREADS = 16
 
 @contextmanager
 def streaming_service(url: str, bundle: Path) -> Iterator[ASGIApp]:
-    """Serve the bundle from that store; with a replay clock, and as many threads as in production."""
+    """Serve the bundle until the store names a champion, whose bundle lies beside it; with a replay clock, and as many threads as in production."""
     measures, store = Measures(CollectorRegistry()), LiveStore(url)
-    changeover = Changeover(store, measures, partial(Recommender.open, streaming=True), lambda _: bundle, "footfall:bundle")
+    changeover = Changeover(
+        store, measures, partial(Recommender.open, streaming=True), lambda tag: bundle.with_name(tag.partition(":")[2]), f"footfall:{bundle.name}"
+    )
     writer, threads, app = Writer(store, measures), ThreadPoolExecutor(THREADS), make_app()
     answering = Answering(store, writer, changeover, measures)
     answering.start()
