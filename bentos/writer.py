@@ -11,10 +11,12 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
+from bentos.tally import Tally, left_behind
 from footfall.errors import StoreError
 from footfall.store.events import Appended
 from footfall.store.together import write_together
@@ -45,9 +47,16 @@ class QueueFullError(Exception):
 class Writer:
     """Appends events and exposures in the background."""
 
-    def __init__(self, store: LiveStore, measures: Measures) -> None:
-        """Start the thread."""
+    def __init__(self, store: LiveStore, measures: Measures, owed: Path | None = None) -> None:
+        """Start the thread.
+
+        Args:
+            store: where it writes.
+            measures: counts what is lost.
+            owed: the folder of the tallies; None keeps none, and what a kill loses is not known.
+        """
         self._store, self._measures = store, measures
+        self._tally = None if owed is None else self._begin_tally(owed)
         self._events: deque[tuple[list[Row], Future[Appended]]] = deque()
         self._slates: deque[list[Row]] = deque()
         self._waiting_events = self._waiting_exposures = 0
@@ -78,6 +87,7 @@ class Writer:
         with self._wake:
             self._slates.append(rows)
             self._waiting_exposures += len(rows)
+            self._owe(len(rows))
             lost = 0
             while self._waiting_exposures > EXPOSURE_CAPACITY:
                 lost += len(self._next_slate())
@@ -85,7 +95,7 @@ class Writer:
                 self._oldest_exposure = time.monotonic()
                 self._wake.notify()
         if lost:
-            self._measures.count_lost_exposures(lost)
+            self._lose(lost)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Write what waits, and stop."""
@@ -97,6 +107,28 @@ class Writer:
         if self._slates:
             self._measures.count_lost_exposures(self._waiting_exposures)
             logger.error("%d exposures could not be written before the end", self._waiting_exposures)
+        if self._tally is not None and not self._thread.is_alive():
+            self._tally.close()
+            self._tally = None
+
+    def _begin_tally(self, folder: Path) -> Tally | None:
+        try:
+            missing, tally = left_behind(folder), Tally(folder)
+        except OSError as error:
+            logger.error("exposures that a kill loses will not be counted: nothing can be written in %s (%s)", folder, error.strerror)
+            return None
+        if missing:
+            logger.error("%d exposures of slates that were answered just before a kill are missing", missing)
+            self._measures.count_lost_exposures(missing)
+        return tally
+
+    def _owe(self, exposures: int) -> None:
+        if self._tally is not None:
+            self._tally.add(exposures)
+
+    def _lose(self, exposures: int) -> None:
+        self._owe(-exposures)
+        self._measures.count_lost_exposures(exposures)
 
     def _run(self) -> None:
         while True:
@@ -158,8 +190,9 @@ class Writer:
             logger.error("a write failed in a way that nobody foresaw (%s); its events are refused, its exposures lost", type(error).__name__)
             for _, future in events:
                 future.set_exception(StoreError("events could not be written", found=type(error).__name__, next_step="send them again"))
-            self._measures.count_lost_exposures(len(exposures))
+            self._lose(len(exposures))
             return False
+        self._owe(-len(exposures))
         for (_, future), result in zip(events, appended, strict=True):
             future.set_result(result)
         return True
