@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def test_a_killed_service_is_back_soon_with_whole_slates_and_every_acknowledged_
     serving, luck = Serving(tmp_path, checkout), random.Random(16)
     crowd, waits, late = Crowd(serving), [serving.start()], 0.0
     missing: set[str] = set()
+    counted: list[int] = []
     kills = trial.count(small=1, stated=20)
     for kill in range(kills + 1):
         threads = crowd.come()
@@ -80,13 +82,18 @@ def test_a_killed_service_is_back_soon_with_whole_slates_and_every_acknowledged_
         late = max([late, *(killed - crowd.answered[name] for name in lost)])
         if kill < kills:
             waits.append(serving.start())
+            counted.append(lost_exposures(serving))
+            assert counted[-1] >= K * len(lost)
 
     trial.note(kills=kills, slates=len(crowd.answered), missing_slates=len(missing), oldest_missing_ms=round(late * 1e3))
+    trial.note(counted_on_start=sum(counted))
     trial.note(events=len(crowd.acknowledged), longest_until_ready_s=round(max(waits), 2))
     assert crowd.refused.total() == 0
     assert {tuple(positions) for positions in slates(serving).values()} == {tuple(range(1, K + 1))}
     assert crowd.acknowledged <= stored_events(serving)
     assert late <= LAST_S
+    # more than are missing: slates whose answer the kill cut off, and those whose commit it met; far from all that were ever shown
+    assert sum(counted) < K * len(crowd.answered) / 2
     assert max(waits) <= READY_WITHIN_S
 
 
@@ -108,3 +115,9 @@ def stored_events(serving: Serving) -> set[str]:
     engine.dispose()
     assert len(found) == len(set(found))
     return set(found)
+
+
+def lost_exposures(serving: Serving) -> int:
+    """What the process has counted as lost."""
+    page = urllib.request.urlopen(f"http://127.0.0.1:{serving.port}/metrics", timeout=20).read().decode()
+    return round(float(next(line.split()[1] for line in page.splitlines() if line.startswith("footfall_exposures_lost_total "))))

@@ -32,7 +32,7 @@ def streaming_service(url: str, bundle: Path) -> Iterator[ASGIApp]:
     changeover = Changeover(
         store, measures, partial(Recommender.open, streaming=True), lambda tag: bundle.with_name(tag.partition(":")[2]), f"footfall:{bundle.name}"
     )
-    writer, threads, app = Writer(store, measures), ThreadPoolExecutor(THREADS), make_app()
+    writer, threads, app = Writer(store, measures, bundle.with_name("owed")), ThreadPoolExecutor(THREADS), make_app()
     answering = Answering(store, writer, changeover, measures)
     answering.start()
     app.state.parts = Parts(answering, measures, partial(pseudonym, key=DEMO_KEY), True, threads)
