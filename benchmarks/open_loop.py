@@ -65,6 +65,7 @@ class OpenLoop:
         self._waiting: deque[float] = deque()
         self.busy: set[_Connection] = set()
         self.seconds: list[float] = []
+        self.by_status: dict[int, list[float]] = {}
         self.statuses: Counter[int] = Counter()
 
     def due(self, moment: float) -> None:
@@ -82,6 +83,7 @@ class OpenLoop:
         """A request has been answered, or with status 0 has not."""
         self.statuses[status] += 1
         self.seconds.append(time.perf_counter() - due)
+        self.by_status.setdefault(status, []).append(self.seconds[-1])
 
     def _send(self) -> None:
         while self._waiting and self._free:
@@ -92,7 +94,7 @@ class OpenLoop:
 
 
 async def drive(port: int, rate: float, seconds: float, connections: int, bodies: list[dict[str, Any]]) -> dict[str, Any]:
-    """Latencies of `rate` requests a second for so many seconds; those of the first fifth are left out."""
+    """Latencies of `rate` requests a second for so many seconds, those of the first fifth left out; `by_status` has those of all."""
     texts = [json.dumps(body).encode() for body in bodies]
     head = f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: "
     loop = OpenLoop([head.encode() + str(len(text)).encode() + b"\r\n\r\n" + text for text in texts])
@@ -110,10 +112,16 @@ async def drive(port: int, rate: float, seconds: float, connections: int, bodies
         await asyncio.sleep(0.01)
     for transport in transports:
         transport.abort()
-    taken = sorted(loop.seconds[number // 5 :])
     unanswered = number - len(loop.seconds)
-    quantiles = {name: taken[min(int(share * len(taken)), len(taken) - 1)] * 1_000 for name, share in (("p50", 0.5), ("p99", 0.99))} if taken else {}
-    return {"rate": rate, "sent": number, "unanswered": unanswered, "statuses": dict(loop.statuses), **quantiles}
+    by_status = {status: _quantiles(seconds) for status, seconds in loop.by_status.items()}
+    told = {"rate": rate, "sent": number, "unanswered": unanswered, "statuses": dict(loop.statuses), "by_status": by_status}
+    return told | _quantiles(loop.seconds[number // 5 :])
+
+
+def _quantiles(seconds: list[float]) -> dict[str, float]:
+    """p50 and p99 in milliseconds; nothing of nothing."""
+    taken = sorted(seconds)
+    return {name: taken[min(int(share * len(taken)), len(taken) - 1)] * 1_000 for name, share in (("p50", 0.5), ("p99", 0.99)) if taken}
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ _SHAPE = {
 MOMENTS = {"as_of": "2017-10-29T00:00:00+00:00", "train_end": "2017-10-01T00:00:00+00:00", "validation_end": "2017-10-15T00:00:00+00:00"}
 
 
-def write_random_bundle(folder: Path, *, items: int, seed: int, dim: int = 64) -> str:
-    """Write it, and return its release id."""
+def write_random_bundle(folder: Path, *, items: int, seed: int, dim: int = 64, item_table: str = "float32") -> str:
+    """Write it, and return its release id; `item_table` as in `write_bundle`."""
     from safetensors.numpy import save_file
 
     config, random = {**_SHAPE, "items": items, "dim": dim}, np.random.default_rng(seed)
@@ -60,6 +60,5 @@ def write_random_bundle(folder: Path, *, items: int, seed: int, dim: int = 64) -
     neighbours = random.integers(0, items, (items, 20)).astype(np.int32)
     similarities = np.sort(random.random((items, 20)).astype(np.float32))[:, ::-1]
     content = Content(random.random(items), ItemToItem(neighbours, np.ascontiguousarray(similarities)), FUSION)
-    return write_bundle(
-        folder, weights=source, vocabulary=source / "vocabulary.parquet", content=content, facts={"inputs": {}, "params": {}, **MOMENTS}
-    )
+    facts = {"inputs": {}, "params": {}, **MOMENTS}
+    return write_bundle(folder, weights=source, vocabulary=source / "vocabulary.parquet", content=content, facts=facts, item_table=item_table)

@@ -17,6 +17,7 @@ from bentos.measures import Measures
 from bentos.ranking import Ranking
 from bentos.shop_window import Shop, ShopWindow
 from bentos.shown import Showing
+from bentos.waiting import heed, patience_now
 from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
@@ -247,6 +248,7 @@ class Answering:
     def _log(self, shopper: Shopper, request_id: str, release_id: str, slate: Slate) -> None:
         if shopper.user_id is None:  # of who is nobody in particular nothing is kept
             return
+        heed(patience_now())  # a slate that nobody gets was shown to nobody
         self._writer.log_exposures(
             [
                 # in the order of the EXPOSURES contract

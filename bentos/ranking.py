@@ -1,7 +1,8 @@
 """Requests that wait at the same time are ranked together, in one pass.
 
 Torch lets go of the interpreter at every operation. Threads that rank at once hand it over hundreds of times a slate and each slate costs three
-times the processor time; one pass over several histories costs far less than as many passes. So whoever gets the turn ranks for all who wait.
+times the processor time; one pass over several histories costs far less than as many passes. So whoever gets the turn ranks for all who wait,
+and for nobody whose time is over or who has gone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bentos.waiting import Patience, heed, patience_now
 from footfall.core.sequences import Int64
 from footfall.recommender import FUSED, History, Recommender, Slate, Wishes
 
@@ -25,6 +27,7 @@ class _Job:
     history: History
     at_us: int
     wishes: Wishes
+    patience: Patience | None = field(default_factory=patience_now)
     slate: Slate | None = None
     error: Exception | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -39,13 +42,13 @@ class Ranking:
         self._waiting: deque[_Job] = deque()
 
     def rank(self, ranker: Recommender, history: History, at_us: int, wishes: Wishes) -> Slate:
-        """The fused slate of one history; raises what `ranker` raises for it."""
+        """The fused slate of one history; raises what `ranker` raises for it, and `TimeoutError` where nobody waits for it any more."""
         job = _Job(ranker, history, at_us, wishes)
         self._waiting.append(job)
         while not job.done.is_set():
             with self._turn:
                 if not job.done.is_set():
-                    _rank_together(self._take())
+                    _rank_together(_still_wanted(self._take()))
         if job.error is not None:
             raise job.error
         assert job.slate is not None  # noqa: S101 - a job is done with a slate or with an error
@@ -59,7 +62,23 @@ class Ranking:
         return jobs
 
 
+def _still_wanted(jobs: list[_Job]) -> list[_Job]:
+    """Without those that nobody waits for; these end with a `TimeoutError`."""
+    wanted = []
+    for job in jobs:
+        try:
+            heed(job.patience)
+        except TimeoutError as error:
+            job.error = error
+            job.done.set()
+        else:
+            wanted.append(job)
+    return wanted
+
+
 def _rank_together(jobs: list[_Job]) -> None:
+    if not jobs:
+        return
     try:
         for job, slate in zip(jobs, _slates(jobs), strict=True):
             job.slate = slate

@@ -81,7 +81,7 @@ class Footfall:
             partial(bundle_path, home=settings.paths.bentoml_home),
             built_with(Path(__file__)),
         )
-        self._writer = Writer(self._store, measures)
+        self._writer = Writer(self._store, measures, settings.paths.state / "exposures")
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="footfall-slates")
         self._answering = Answering(self._store, self._writer, self._changeover, measures, Exploration(settings.explore))
         self._answering.start()

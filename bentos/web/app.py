@@ -75,7 +75,7 @@ async def _ask(endpoint: Endpoint, request: Request, parts: Parts) -> Asked:
             path[name] = field.read(request.path_params[name])
         except UnfitError as unfit:
             raise unfitting(unfit, f"path: {name}") from unfit
-    return Asked(parts, body, path, at_us, request.scope.get(WHO, LOOPBACK))
+    return Asked(parts, body, path, at_us, request.scope.get(WHO, LOOPBACK), request.is_disconnected)
 
 
 async def _metrics(request: Request) -> Response:

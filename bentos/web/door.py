@@ -15,6 +15,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.routes.table import ENDPOINTS
+from bentos.web.crowd import Crowd
 from bentos.web.endpoints import READ, WHO
 from bentos.web.keys import Quota, read_keys, whose
 from bentos.web.problems import Problem, busy, too_many
@@ -42,8 +43,11 @@ _NAMED = [(compile_path(path)[0], roles) for path, roles in _by_path(named=True)
 _HOST = re.compile(r":\d*$")
 """The port behind a host."""
 
+RANKED = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.role == READ and endpoint.body is not None)
+"""Where a release has to think: they wait for each other, and no more are let in than can be answered soon."""
+
 MAX_IN_FLIGHT = 128
-"""Requests inside at once; more are refused at once, because an answer that comes too late helps nobody."""
+"""Requests inside at once, of any kind; more are refused at once, because an answer that comes too late helps nobody."""
 
 FORBIDDEN = Problem(403, "forbidden", "this service has no API keys and answers on loopback only", next_step="set FOOTFALL_API_KEYS")
 UNAUTHORIZED = Problem(
@@ -70,6 +74,7 @@ class Door:
         self._keys = read_keys(api_keys)
         self._quota = None if rate is None else Quota(rate, clock)
         self._in_flight = 0
+        self._ranked = Crowd()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it here."""
@@ -83,11 +88,16 @@ class Door:
         if problem is not None:
             await problem.response()(scope, receive, send)
             return
+        ranked = scope["path"] in RANKED
         self._in_flight += 1
+        if ranked:
+            self._ranked.enter()
         try:
             await self._app(scope, receive, _quiet(send))
         finally:
             self._in_flight -= 1
+            if ranked:
+                self._ranked.leave()
 
     def _refusal(self, scope: Scope) -> Problem | None:
         path: str = scope["path"]
@@ -101,6 +111,8 @@ class Door:
             )
         if self._in_flight >= MAX_IN_FLIGHT and path not in PROBES:
             return busy("too many requests at once")
+        if path in RANKED and self._ranked.full:
+            return busy("an answer would take too long")
         return None
 
     def _stranger(self, scope: Scope, path: str, role: str) -> Problem | None:

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.responses import Response
 
 from bentos.parts import Parts
+from bentos.waiting import Patience
 from bentos.web.fields import AT, Field, Record, Schema, UnfitError, object_schema
 from bentos.web.problems import Problem
 
@@ -24,6 +26,8 @@ WHO = "footfall.who"
 """Where the door notes in the scope which key came in, by its name."""
 LOOPBACK = "loopback"
 """Who comes in where there are no keys."""
+LOOK_S = 0.1
+"""How often a request that takes longer looks whether anybody still waits for it."""
 
 T = TypeVar("T")
 
@@ -38,6 +42,7 @@ class Asked:
         path: parameters of the path.
         at_us: the moment that a replay states, else now, in microseconds.
         who: name of the key that came in.
+        gone: whether whoever asked has gone.
     """
 
     parts: Parts
@@ -45,14 +50,24 @@ class Asked:
     path: dict[str, Any]
     at_us: int
     who: str = LOOPBACK
+    gone: Callable[[], Awaitable[bool]] | None = None
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What the function returns, without keeping other requests waiting.
+        """What the function returns, without keeping other requests waiting. Once nobody waits for it, it is told so (`bentos.waiting`).
 
         Raises:
-            TimeoutError: it took too long.
+            TimeoutError: it took too long, or whoever asked has gone.
         """
-        return await self.in_time(asyncio.get_running_loop().run_in_executor(self.parts.threads, function, *arguments))
+        patience = Patience(time.monotonic() + ANSWER_TIMEOUT_S)
+        found = asyncio.get_running_loop().run_in_executor(self.parts.threads, partial(patience.run, function, *arguments))
+        try:
+            while not (await asyncio.wait((found,), timeout=LOOK_S))[0]:
+                if patience.over or (self.gone is not None and await self.gone()):
+                    raise TimeoutError
+            return found.result()
+        finally:
+            patience.ended = True
+            found.cancel()
 
     async def in_time(self, found: Awaitable[T]) -> T:
         """What is awaited.

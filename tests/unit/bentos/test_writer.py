@@ -161,3 +161,20 @@ def test_the_oldest_slates_are_lost_when_too_many_wait_and_the_loss_is_counted(s
     assert set(exposures.window(engine, NOON, NOON + timedelta(1)).column("request_id").to_pylist()) == {"q2", "q3"}
     engine.dispose()
     assert "footfall_exposures_lost_total 2.0" in measures.page()[0].decode()
+
+
+def test_no_slate_is_torn_in_two_transactions_however_many_wait(store: LiveStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits: list[list[str]] = []
+
+    def note(_engine: object, _events: object, shown: list[tuple[Any, ...]]) -> list[object]:
+        commits.append([row[0] for row in shown])
+        return []
+
+    monkeypatch.setattr(writer_module, "_ROWS_A_COMMIT", 3)
+    monkeypatch.setattr(writer_module, "FLUSH_S", 60.0)
+    monkeypatch.setattr(writer_module, "write_together", note)
+    writer = Writer(store, Measures(CollectorRegistry()))
+    for number in range(5):
+        writer.log_exposures(slate_rows(f"q{number}"))
+    writer.close()
+    assert commits == [["q0", "q0", "q1", "q1"], ["q2", "q2", "q3", "q3"], ["q4", "q4"]]
