@@ -65,6 +65,8 @@ def remains(paths: Paths, engine: Engine, known: ErasureCertificate) -> list[str
         said.append(f"what {engine.dialect.name} keeps of deleted rows until it cleans its pages and logs, and its own backups")
     if aside := sorted(path.name for path in paths.state.glob(f"{paths.store.name}.damaged-*")):
         said.append(f"damaged store files that were set aside, which nobody can look into: delete {', '.join(aside)}")
+    if slates := sorted(path.name for path in paths.slates.glob("*")):
+        said.append(f"slates that were written for everybody before: when they have been sent, delete {', '.join(slates)} in {paths.slates}")
     said.append("the shop's own log, which is not Footfall's: an ingest leaves these rows out")
     return said
 
