@@ -173,6 +173,15 @@ def test_every_status_of_the_openapi_document_has_a_row() -> None:
     assert {"404", "405"} <= told  # those of pages that the document does not have
 
 
+def test_endpoints_ask_for_the_roles_that_the_page_says() -> None:
+    found = {(endpoint.method, endpoint.path): endpoint.role for endpoint in ENDPOINTS}
+    about_and_slates = ("recommend", "similar", "complementary", "score", "home", "release", "openapi.json")
+    for (method, path), role in found.items():
+        first = path.removeprefix("/v1/").partition("/")[0]
+        said = "read" if first in about_and_slates else "admin" if method == "DELETE" or first == "rules" else "write"
+        assert role == said, path
+
+
 LIMITS = {
     "a body": [bodies.MAX_BODY_BYTES],
     "events, items": [events.MAX_EVENTS],
