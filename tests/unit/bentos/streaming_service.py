@@ -19,6 +19,7 @@ from bentos.parts import Parts
 from bentos.web.app import make_app
 from bentos.web.door import Door
 from bentos.writer import Writer
+from footfall.bundle import release_id
 from footfall.pseudonyms import DEMO_KEY, pseudonym
 from footfall.recommender import Recommender
 
@@ -28,10 +29,13 @@ THREADS = 16
 @contextmanager
 def streaming_service(url: str, bundle: Path) -> Iterator[ASGIApp]:
     """Serve the bundle until the store names a champion, whose bundle lies beside it; with a replay clock, and as many threads as in production."""
-    measures, store = Measures(CollectorRegistry()), LiveStore(url)
-    changeover = Changeover(
-        store, measures, partial(Recommender.open, streaming=True), lambda tag: bundle.with_name(tag.partition(":")[2]), f"footfall:{bundle.name}"
-    )
+    measures, store, identity = Measures(CollectorRegistry()), LiveStore(url), release_id(bundle)
+
+    def find(tag: str) -> Path:
+        name = tag.partition(":")[2]
+        return bundle if name == identity else bundle.with_name(name)
+
+    changeover = Changeover(store, measures, partial(Recommender.open, streaming=True), find, f"footfall:{identity}")
     writer, threads, app = Writer(store, measures, bundle.with_name("owed")), ThreadPoolExecutor(THREADS), make_app()
     answering = Answering(store, writer, changeover, measures)
     answering.start()
