@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -155,6 +156,15 @@ def test_it_counts_what_is_refused_at_the_door_and_what_is_inside(server: Server
     assert 'footfall_http_refused_total{status="404"}' in page
     inside = [line for line in page.splitlines() if line.startswith("footfall_http_in_flight")]
     assert sum(float(line.rpartition(" ")[2]) for line in inside) == 1  # this one
+
+
+def test_it_serves_without_torch(server: Server) -> None:
+    server.recommend(events=[{"event_type": "view", "item_id": "item00007"}])
+    assert server.process is not None
+    family = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
+    mapped = {Path(part.path).name for process in family for part in process.memory_maps()}
+    assert any(name.startswith("_multiarray_umath") for name in mapped)  # the names of libraries can be seen
+    assert not [name for name in mapped if "torch" in name]
 
 
 def test_what_it_answers_is_what_its_document_says(server: Server) -> None:
