@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,11 +49,12 @@ def test_memory_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with streaming_service(f"sqlite:///{tmp_path / 'store.db'}", tmp_path / "bundle") as app:
         for look in range(LOOKS):
             asyncio.run(ask_as_many(app, look * requests // LOOKS, requests // LOOKS))
-            gc.collect()
             taken.append(process.memory_info().rss)
             files.append(process.num_fds())
     warm = np.array(taken[round(WARM * LOOKS) :], dtype=np.float64)
-    slope = float(np.polyfit(np.arange(len(warm)), warm, 1)[0]) * len(warm) / warm.mean()
-    trial.note(requests=requests, memory_slope=round(slope, 5), mib=[round(one / 2**20, 1) for one in (taken[0], warm[0], warm[-1])])
+    grown = float(np.polyfit(np.arange(len(warm)), warm, 1)[0]) * len(warm)
+    trial.note(
+        requests=requests, memory_slope=round(grown / float(warm.mean()), 5), mib=[round(one / 2**20, 1) for one in (taken[0], warm[0], warm[-1])]
+    )
     assert max(files[1:]) - min(files[1:]) <= 8
-    assert slope <= (0.01 if SOAK else 0.02)
+    assert grown <= (0.01 * warm.mean() if SOAK else 4 << 20)  # 1,500 users who are never forgotten take 8 MiB
