@@ -24,6 +24,7 @@ RACES: dict[str, str] = {
     "signals": "what searches and view durations in the sequence bring, on the simulated shop",
     "simulator": "events a second of the simulated shop",
     "serve": "the HTTP service against a bare FastAPI endpoint with eager torch: latency, highest rate, start, memory",
+    "top-items": "the best 100 of 12,000, 100,000 and 1,000,000 items, one query at a time, against faiss and usearch, exact and approximate",
     "store": "a user's last 200 events, and events in a second, at 10 million stored",
 }
 """Name of a race -> what it measures. The race is `benchmarks.<name>` with `run(root, full) -> Path`."""

@@ -15,6 +15,9 @@ SASREC_PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Peers that train and evaluate sequence models: environment -> what to install, one call each."""
 
+INDEXES = (("faiss-cpu==1.15.1", "usearch==2.26.6", "numpy==2.4.6"),)
+"""Peers that find the nearest vectors."""
+
 _MADE = "made.txt"
 
 

@@ -96,8 +96,9 @@ class Racer:
 
     def _environment(self, root: Path) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        ours = {"PYTHONPATH": str(root / "src")} if self.contestant == "footfall" else {}
-        return kept | ours | {"THP_MEM_ALLOC_ENABLE": "1", "OMP_NUM_THREADS": str(THREADS), "PYTHONDONTWRITEBYTECODE": "1"}
+        ours = {"PYTHONPATH": str(root / "src")} if self.python == Path(sys.executable) else {}
+        threads = str(self.settings.get("threads", THREADS))
+        return kept | ours | {"THP_MEM_ALLOC_ENABLE": "1", "OMP_NUM_THREADS": threads, "PYTHONDONTWRITEBYTECODE": "1"}
 
     def _tell(self, line: str) -> None:
         if self._process.stdin is None:

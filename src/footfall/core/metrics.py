@@ -27,6 +27,9 @@ CUTOFFS = (5, 10, 20)
 UNRANKED = 1 << 62
 """Rank of a target that can never be shown: behind every cut-off."""
 
+_GROUPS, _LONG = 1024, 4
+"""Groups of a long row, at least, and columns a group from which they pay. Fewer slow the pass over the row, more the selection among maxima."""
+
 
 @dataclass(frozen=True)
 class UserMetrics:
@@ -65,18 +68,34 @@ def top_k(scores: Floats, k: int) -> Int64:
 
 
 def _best_of_row(row: Floats, k: int) -> Int64:
-    # Most rows are one low value (often 0) nearly everywhere, and selection is slow on ties: so look above the lowest value first.
-    lowest = row.min()
-    if np.isnan(lowest):
-        raise ValueError("scores hold NaN")
-    above = np.flatnonzero(row > lowest)
+    # Most rows are one low value (often 0) nearly everywhere, and selection is slow on ties: so look strictly above the floor first.
+    floor = _floor_of_best(row, k)
+    above = np.flatnonzero(row > floor)
     if len(above) > k:
         values = row[above]
         above = above[values >= np.partition(values, len(values) - k)[len(values) - k]]
     ordered = above[np.argsort(-row[above], kind="stable")[:k]]
     if len(ordered) < k:
-        ordered = np.concatenate([ordered, np.flatnonzero(row == lowest)[: k - len(ordered)]])
+        ordered = np.concatenate([ordered, np.flatnonzero(row == floor)[: k - len(ordered)]])
     return ordered
+
+
+def _floor_of_best(row: Floats, k: int) -> np.floating[Any]:
+    """A value that at least k columns reach: in a long row the k-th best maximum of as many groups, a cheap pass that leaves few columns above it."""
+    groups = max(_GROUPS, 8 * k)
+    rounds = len(row) // groups
+    maxima = row
+    if rounds >= _LONG:
+        maxima = row[: rounds * groups].reshape(rounds, groups).max(axis=0)
+        rest = row[rounds * groups :]
+        np.maximum(maxima[: len(rest)], rest, out=maxima[: len(rest)])
+    lowest: np.floating[Any] = maxima.min()
+    if np.isnan(lowest):
+        raise ValueError("scores hold NaN")
+    if rounds < _LONG:
+        return lowest
+    above = maxima[maxima > lowest]
+    return lowest if len(above) < k else np.partition(above, len(above) - k)[len(above) - k]
 
 
 def ranks(scores: Floats, targets: Int32 | Int64, seen: Sequences | None = None) -> Int64:

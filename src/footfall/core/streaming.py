@@ -16,7 +16,7 @@ import numpy as np
 from footfall.core.sequence_model import DISTANCE_BUCKETS, GAP_BOUNDS_US, check_weights
 from footfall.core.sequences import Int8, Int32, Int64, Sequences
 from footfall.core.signals import unknown_signals
-from footfall.core.streaming_block import Arrays, Block, Float32, normed
+from footfall.core.streaming_block import Arrays, Block, Float32, normed, on_cache_lines
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class StreamingModel:
         check_weights(config, weights)
         self.items, self.dim, self.max_events = int(config["items"]), int(config["dim"]), int(config["max_events"])
         self._heads, blocks = int(config["heads"]), int(config["blocks"])
-        self._table = np.ascontiguousarray(weights["item.weight"], dtype=np.float32)
+        self._table = on_cache_lines(weights["item.weight"])
         self._bias = np.asarray(weights["item_bias"], np.float32)
         self._event_type, self._gap_before = weights["event_type.weight"], weights["gap_before.weight"]
         self._query, self._duration = weights.get("signals.query.weight"), weights.get("signals.duration.weight")

@@ -74,3 +74,23 @@ def test_nan_has_no_place_in_an_order() -> None:
 )
 def test_top_k_is_the_head_of_a_stable_sort(scores: np.ndarray, k: int) -> None:
     assert np.array_equal(top_k(scores, k), np.argsort(-scores, axis=1, kind="stable")[:, :k])
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(3_500, 9_000), elements=st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 3.0])),
+    st.integers(1, 300),
+    st.sampled_from([1, 1_000, 1 << 40]),
+    st.integers(0, 1 << 30),
+)
+def test_top_k_of_a_long_row_is_the_head_of_a_stable_sort(ties: np.ndarray, k: int, kinds: int, seed: int) -> None:
+    scores = ties + np.random.default_rng(seed).integers(0, kinds, len(ties)).astype(np.float32)  # from nothing but ties to hardly any
+    for row in (scores, np.sort(scores), np.sort(scores)[::-1]):
+        assert np.array_equal(top_k(row[None], k)[0], np.argsort(-row, kind="stable")[:k])
+
+
+@pytest.mark.parametrize("column", [0, 2_100, 4_095, 4_096, 4_999])
+def test_nan_is_found_wherever_it_stands_in_a_long_row(column: int) -> None:
+    scores = np.arange(5_000, dtype=np.float32)[None]
+    scores[0, column] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        top_k(scores, 100)
