@@ -22,8 +22,8 @@ from benchmarks.contestants.turns import Turns
 
 Array = Any
 Search = Callable[[Array], Array]
-EFFORTS = (50, 75, 100, 150, 200, 300, 400, 600, 800, 1_200, 1_600, 2_400)
-PROBES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+EFFORTS = (50, 75, 100, 150, 200, 300, 400, 600, 800, 1_200, 1_600, 2_400, 3_200)
+PROBES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 LINKS, WHEN_BUILT = 16, 128
 """Of a graph: links a node and level (twice as many on the ground), and candidates looked at for each new node."""
 _PAD = 8
