@@ -11,6 +11,7 @@ What a trial notes goes to reports/bench/soak.json when FOOTFALL_SOAK=1.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,5 +31,5 @@ class Trial:
         return stated if SOAK else small
 
     def note(self, **figures: Any) -> None:
-        """Keep figures for the report."""
-        self.figures.update(figures)
+        """Keep figures for the report, as JSON has them: numpy's numbers do not travel between test processes."""
+        self.figures.update(json.loads(json.dumps(figures, default=float)))
