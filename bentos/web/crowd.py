@@ -14,8 +14,9 @@ from collections.abc import Callable
 TARGET_S = 0.25
 """So long a slate may take under load; whoever would wait longer is asked to come again."""
 
-FEW = 4
-"""So many are let in whatever was measured: an estimate from one that was slow must not close the door, or nothing would ever correct it."""
+FEW = 16
+"""So many are let in whatever was measured, one for each thread that makes slates (`service.THREADS`). A stall while a new release is opened
+must turn nobody away, and an estimate from one that was slow must not close the door, or nothing would ever correct it."""
 
 _MEMORY_S = 0.5
 """Busy seconds after which what was measured counts for a third."""

@@ -42,9 +42,9 @@ def room(crowd: Crowd) -> int:
 
 
 def test_as_many_are_let_in_as_can_be_answered_within_the_target(crowd: Crowd, clock: Clock) -> None:
-    answer_one_by_one(crowd, clock, 0.02, 200)
-    assert crowd.wait_s == pytest.approx(0.02, rel=0.05)
-    assert room(crowd) == TARGET_S // 0.02
+    answer_one_by_one(crowd, clock, 0.01, 400)
+    assert crowd.wait_s == pytest.approx(0.01, rel=0.05)
+    assert room(crowd) == round(TARGET_S / 0.01)
 
 
 def test_requests_that_are_answered_side_by_side_take_less_each(crowd: Crowd, clock: Clock) -> None:
