@@ -21,6 +21,8 @@ from footfall.errors import ServiceError
 
 BUSY_S = 30.0
 """How long a busy server is asked again."""
+SILENT_S = 15.0
+"""How long one answer is waited for."""
 
 _LONGEST = 800
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -66,7 +68,9 @@ class Orchestrator:
         self.api = api
 
     def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """GET (no body) or POST one page; a server that is busy (503: its database is locked for a moment) is asked again.
+        """GET (no body) or POST one page; a server that is busy (503: its database is locked for a moment; or silent) is asked again.
+
+        Nothing that is asked here does anything twice: a run is created under a key of its own.
 
         Raises:
             ServiceError: the server refuses or does not answer.
@@ -76,7 +80,7 @@ class Orchestrator:
         deadline = time.monotonic() + BUSY_S
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
+                with urllib.request.urlopen(request, timeout=SILENT_S) as answer:
                     content = answer.read()
                 return json.loads(content) if content else None
             except urllib.error.HTTPError as error:
@@ -86,6 +90,8 @@ class Orchestrator:
                         "the orchestrator refused a request", where=path, expected="a 200", found=found, next_step="footfall status"
                     ) from error
             except OSError as error:
+                if isinstance(getattr(error, "reason", error), TimeoutError) and time.monotonic() < deadline:
+                    continue
                 raise ServiceError("the orchestrator does not answer", where=self.api, found=error, next_step="footfall status") from error
             time.sleep(0.5)
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -135,4 +137,21 @@ def test_any_other_refusal_is_an_error_at_once(server: Server) -> None:
     server.pages["/flow_runs/run-1"] = [{"detail": "no"}]
     server.statuses[:] = [422]
     with pytest.raises(ServiceError, match="422"):
+        Orchestrator(server.api).run("run-1")
+
+
+def test_a_server_that_is_silent_for_a_while_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.pages["/flow_runs/run-1"] = [record("RUNNING")]
+    answering, silent = urllib.request.urlopen, [TimeoutError("timed out"), urllib.error.URLError(TimeoutError("timed out"))]
+
+    def hesitating(*arguments: Any, **options: Any) -> Any:
+        if silent:
+            raise silent.pop()
+        return answering(*arguments, **options)
+
+    monkeypatch.setattr("urllib.request.urlopen", hesitating)
+    assert Orchestrator(server.api).run("run-1").run_id == "run-1"
+    monkeypatch.setattr("footfall_cli.orchestrator.BUSY_S", -1.0)
+    silent.append(TimeoutError("timed out"))
+    with pytest.raises(ServiceError, match="does not answer"):
         Orchestrator(server.api).run("run-1")
