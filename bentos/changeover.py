@@ -18,7 +18,7 @@ from bentos.measures import Measures
 from footfall.bundle import release_id
 from footfall.errors import BundleError, FootfallError, StoreError
 from footfall.recommender import History, Recommender, Wishes
-from footfall.store import releases
+from footfall.store import erasures, releases
 
 logger = logging.getLogger("footfall.service")
 
@@ -61,6 +61,7 @@ class Changeover:
         self._open_ranker, self._find_bundle = open_ranker, find_bundle
         self._ranker: Recommender | None = None
         self._failed: tuple[str, float] | None = None
+        self._erased = self._erased_before = 0
         self.failure: str | None = None
         self._stop = threading.Event()
         self.look()
@@ -82,6 +83,7 @@ class Changeover:
     def look(self) -> None:
         """Read the pointer once, and change over when it names another release."""
         try:
+            self._forget_the_erased()
             wanted = self._store.call(releases.champion_id)
             self._measures.note_store(away=False)
             if wanted is None or (self._ranker is not None and self._ranker.release_id == wanted):
@@ -93,6 +95,13 @@ class Changeover:
             self._measures.note_store(away=True)  # what serves goes on serving; the store has said so in the log
             return
         self._change(Champion(record.release_id, record.model_tag))
+
+    def _forget_the_erased(self) -> None:
+        """What was read of histories goes when anybody has been erased, and once more a second later: a request may have been under way."""
+        erased = self._store.call(erasures.count)
+        if erased != self._erased_before and self._ranker is not None:
+            self._ranker.forget()
+        self._erased, self._erased_before = erased, self._erased
 
     def _change(self, champion: Champion) -> None:
         started = time.monotonic()

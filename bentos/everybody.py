@@ -65,7 +65,7 @@ def purposes(place: str) -> tuple[str, ...]:
 def opened(settings: Settings) -> Iterator[Answering]:
     """The champion with the shop's items and rules as they are now. What changes meanwhile is not looked at: all slates are of one release.
 
-    Histories are scored by torch: nobody is here a second time, and a history that is read for the first time takes numpy several times as long.
+    Histories are scored by torch, on one thread whatever the environment says: nobody is here a second time, so nothing read is of use again.
 
     Raises:
         StoreError: the live store, or what it holds of the shop, cannot be read.

@@ -6,6 +6,7 @@ A user without any known item in that history gets the popularity slate, and the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from footfall.core.item_facts import CatalogueFacts
 from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
-from footfall.core.parts import PartReader, Parts, Scorer, knows_anything
+from footfall.core.parts import PartReader, Parts, RememberingScorer, Scorer, knows_anything
 from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, POPULARITY, Policies
 from footfall.core.quantised import ITEM_TABLE
 from footfall.core.related import Related
@@ -125,6 +126,11 @@ class Recommender:
     def reads_signals(self) -> bool:
         """Whether queries and durations of a history are looked at; where not, fetching them is waste."""
         return self._bundle.queries is not None or bool(self._bundle.config.get("durations"))
+
+    def forget(self) -> None:
+        """Keep nothing of any history that has been read; what is answered stays the same."""
+        if isinstance(self._reader.scorer, RememberingScorer):
+            self._reader.scorer.forget()
 
     def encode(self, histories: Sequence[History]) -> Sequences:
         """Histories as model input: the one way in, for batches and requests alike. An unknown item or query gets index 0.
@@ -235,9 +241,9 @@ class Recommender:
         chances = self.purchase_chance(sequences, at, rows, columns)
         if chances is None:
             return slates
-        told = np.where(np.isfinite(chances), chances, -1.0).tolist()
+        told = [[chance if math.isfinite(chance) else None for chance in row] for row in chances.tolist()]
         return [
-            replace(slate, items=[line._replace(probability=chance) if chance >= 0 else line for line, chance in zip(slate.items, row, strict=False)])
+            replace(slate, items=[line._replace(probability=chance) for line, chance in zip(slate.items, row, strict=False)])
             for slate, row in zip(slates, told, strict=True)
         ]
 

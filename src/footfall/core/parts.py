@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,15 @@ class Scorer(Protocol):
 
     def scores(self, sequences: Sequences) -> npt.NDArray[np.float32]:
         """(U, V) logits; column j is item_index j + 1."""
+        ...
+
+
+@runtime_checkable
+class RememberingScorer(Protocol):
+    """A scorer that keeps something of the histories that it has read."""
+
+    def forget(self) -> None:
+        """Keep nothing of anybody any more."""
         ...
 
 

@@ -43,12 +43,21 @@ class StreamingScorer:
         self._heads = {name.removeprefix(HEADS): array for name, array in weights.items() if name.startswith(HEADS)}
         self._event_types = int(config["event_types"])
         self._readings: OrderedDict[bytes, Reading] = OrderedDict()
-        self._room = remembered_bytes
+        self._room = self._most = remembered_bytes
         self._turn = threading.Lock()
 
     def scores(self, sequences: Sequences) -> Float32:
         """(U, V) logits of what each user buys next; column j is item_index j + 1. An empty history scores zero everywhere."""
-        return np.stack([self._model.scores(self._read(one_of(sequences, user))) for user in range(len(sequences))])
+        found = np.zeros((len(sequences), self._model.items), np.float32)
+        for user, row in enumerate(found):
+            row[:] = self._model.scores(self._read(one_of(sequences, user)))
+        return found
+
+    def forget(self) -> None:
+        """Keep nothing of anybody any more; the next request of each user is read anew."""
+        with self._turn:
+            self._readings.clear()
+            self._room = self._most
 
     def outlook(self, sequences: Sequences, at: int | Int64) -> Outlook | None:
         """Which event type each user's next event has, and when the next purchase comes; see `model.scorer.Scorer.outlook`."""

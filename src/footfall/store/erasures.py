@@ -106,6 +106,12 @@ def list_all(engine: Engine) -> list[Erasure]:
     return [_record(row) for row in rows]
 
 
+def count(engine: Engine) -> int:
+    """How many have been asked for, ever."""
+    with reading(engine) as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(erasures)).scalar_one()
+
+
 def unfinished(engine: Engine) -> list[Erasure]:
     """Erasures that some place still waits for, oldest first."""
     with reading(engine) as connection:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 
 from bentos.changeover import warm_up
 from footfall.bundle import release_id
-from footfall.recommender import Line, Slate
-from footfall.store import releases
+from footfall.recommender import Line, Recommender, Slate
+from footfall.store import erasures, releases
 from tests.unit.bentos.asgi import ask
 from tests.unit.bentos.conftest import Service
 from tests.unit.footfall.small_shop import make_bundle_by_hand
@@ -85,3 +86,15 @@ def test_a_ranker_without_a_usable_slate_is_not_warmed_up() -> None:
         warm_up(Silent(Slate([], "fused")))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="scores_not_finite"):
         warm_up(Silent(Slate([Line(1, "a", 0.5, "taste")], "fused", "scores_not_finite")))  # type: ignore[arg-type]
+
+
+def test_what_was_read_of_histories_goes_with_whoever_is_erased(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(Recommender, "forget", lambda ranker: forgotten.append(ranker.release_id))
+    for _ in range(2):
+        service.changeover.look()
+    assert forgotten == []
+    erasures.begin(service.engine, "somebody", datetime(2020, 5, 20, tzinfo=UTC))
+    for _ in range(4):
+        service.changeover.look()
+    assert forgotten == [serving(service)] * 2

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import save_file
 
+from benchmarks.random_bundle import FUSION
 from footfall.arrays import read_vocabulary, write_queries
 from footfall.bundle import Content, write_bundle
-from footfall.bundle_files import Fusion
 from footfall.contracts import CATALOGUE, EVENTS, USERS
 from footfall.core.baselines import ItemToItem
 from footfall.core.sequences import Sequences
@@ -26,7 +26,6 @@ from footfall.core.vocabulary import Vocabulary
 from footfall.manifest import write_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
-from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL
 from footfall.stages.habits import write_habits
 from footfall.stages.sequences import make_sequences
 from footfall.tables import write_parquet
@@ -35,16 +34,6 @@ DAY_US = 86_400_000_000
 AS_OF = datetime(2020, 6, 1, tzinfo=UTC)
 ITEMS = [f"item-{number:02d}" for number in range(40)]
 USER_IDS = [f"user-{number:02d}" for number in range(60)]
-FUSION = Fusion(
-    weights={
-        FUSED: {"model": 0.1, "personal_frequency": 1.0, "item_to_item": 0.1},
-        FUSED_WITHOUT_MODEL: {"model": 0.0, "personal_frequency": 1.0, "item_to_item": 0.1},
-    },
-    validation={},
-    half_life_days=90.0,
-    history_events=1000,
-    temperature=2.0,
-)
 
 
 class TableScorer:

@@ -119,3 +119,19 @@ def test_what_the_model_does_not_know_is_refused(weights: dict[str, np.ndarray],
     event = {"item": (31, 0, 0, 0, 0), "type": (1, 7, 0, 0, 0), "query": (1, 0, 5, 0, 0)}[column]
     with pytest.raises(ValueError, match=r"knows|quer"):
         StreamingScorer(CONFIG, weights).scores(history([event]))
+
+
+def test_nothing_is_kept_of_anybody_once_it_is_told_to_forget(weights: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, events = StreamingScorer(CONFIG, weights), history([(n + 1, 1, 0, 0, 2) for n in range(10)])
+    before = scorer.scores(events)
+    scorer.forget()
+    assert not scorer._readings
+    read: list[int] = []
+    original = StreamingModel.read
+    monkeypatch.setattr(StreamingModel, "read", lambda model, some, known=None: read.append(len(some.item_index)) or original(model, some, known))
+    np.testing.assert_array_equal(scorer.scores(events), before)
+    assert read == [10]
+
+
+def test_nobody_has_no_scores(weights: dict[str, np.ndarray]) -> None:
+    assert StreamingScorer(CONFIG, weights).scores(history()).shape == (0, SHAPE.items)
