@@ -98,6 +98,12 @@ class Answering:
             "code": footfall.__file__,
         }
 
+    def at_once(self, request: SlateRequest) -> bool:
+        """Whether `recommend` would take so little, and nothing from the store, that a thread of its own costs more than it saves."""
+        ranker = self._changeover.ranker
+        alone = request.shopper.user_id is None and not request.explain
+        return alone and ranker is not None and self._ranking.quick and self.shop_window.has(ranker.vocabulary)
+
     def recommend(self, request: SlateRequest, *, request_id: str | None = None, shown: bool = True) -> dict[str, Any]:
         """Answer one slate request and log the exposure of a user's; blocks for a millisecond or some.
 
@@ -218,8 +224,7 @@ class Answering:
 
     def _wishes(self, shelf: Shelf, shop: Shop, shopper: Shopper, segments: frozenset[str], request_id: str | None) -> Wishes:
         """What the slate must be, and who has a say in it."""
-        withdrawn = shop.facts.withdrawn
-        allowed = ~withdrawn if withdrawn.any() else None
+        allowed = shop.facts.showable
         if shelf.filters is not None:
             passing = shelf.filters.passing(shop.facts, shopper.at_us)
             allowed = passing if allowed is None else passing & allowed

@@ -5,6 +5,7 @@ Served from a built bento (`python -m bentos serve`); the environment says where
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -85,6 +86,8 @@ class Footfall:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="footfall-slates")
         self._answering = Answering(self._store, self._writer, self._changeover, measures, Exploration(settings.explore))
         self._answering.start()
+        gc.collect()
+        gc.freeze()  # what is there by now stays: the collector would go through it again and again, a tenth of a second each time
         app.state.parts = Parts(self._answering, measures, partial(pseudonym, key=key), settings.replay_clock, self._threads)
 
     def _release(self) -> str | None:

@@ -59,6 +59,10 @@ class ShopWindow:
         if self._thread.is_alive():
             self._thread.join(5.0)
 
+    def has(self, vocabulary: Vocabulary) -> bool:
+        """Whether the shop for a vocabulary is there, and need not be made."""
+        return self._shop is not None and self._shop.vocabulary is vocabulary
+
     def of(self, vocabulary: Vocabulary) -> Shop:
         """The shop for a vocabulary."""
         shop = self._shop

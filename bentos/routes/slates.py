@@ -182,7 +182,8 @@ def _shelf(body: dict[str, Any], context: list[str]) -> Shelf:
 
 
 async def _recommend(asked: Asked) -> Response:
-    return answer(await asked.in_thread(asked.parts.answering.recommend, slate_request(asked)))
+    request, answering = slate_request(asked), asked.parts.answering
+    return answer(answering.recommend(request) if answering.at_once(request) else await asked.in_thread(answering.recommend, request))
 
 
 async def _similar(asked: Asked) -> Response:

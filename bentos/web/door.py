@@ -6,6 +6,7 @@ loads a tag manager from outside, and the document that is true of this service 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 import time
@@ -93,6 +94,8 @@ class Door:
         if ranked:
             self._ranked.enter()
         try:
+            if ranked:
+                await asyncio.sleep(0)  # whoever came at the same time is counted too, before the first is served
             await self._app(scope, receive, _quiet(send))
         finally:
             self._in_flight -= 1

@@ -31,7 +31,7 @@ POOL = 50
 def share_of_best(scores: Float64) -> Float64:
     """(U, V) non-negative scores divided by the user's best; a user with none stays 0."""
     best = scores.max(axis=1, keepdims=True)
-    shares: Float64 = np.divide(scores, best, out=np.zeros_like(scores), where=best > 0)
+    shares: Float64 = scores / np.where(best > 0, best, 1.0)
     return shares
 
 
@@ -39,7 +39,8 @@ def odds_of_best(logits: Floats, temperature: float) -> Float64:
     """(U, V) exp((logit - best logit) / temperature): 1 for the user's likeliest item; a higher temperature keeps more of the others."""
     wide = logits.astype(np.float64)
     wide -= wide.max(axis=1, keepdims=True)
-    odds: Float64 = np.exp(wide / temperature)
+    wide /= temperature
+    odds: Float64 = np.exp(wide, out=wide)
     return odds
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,11 @@ class CatalogueFacts:
         """V."""
         return len(self.known)
 
-    @property
-    def withdrawn(self) -> Bools:
-        """(V,) items that the catalogue has and does not recommend: those that may stand on no slate. An item that it lacks is not withdrawn."""
-        return self.known & ~self.recommendable
+    @cached_property
+    def showable(self) -> Bools | None:
+        """(V,) items that may stand on a slate; None: all. Those that the catalogue has and does not recommend may not; one that it lacks may."""
+        showable = ~self.known | self.recommendable
+        return None if showable.all() else showable
 
     def in_category(self, path: str) -> Bools:
         """(V,) items whose category is `path` or lies below it, level by level: "A > B" does not hold "A > Bananas"."""

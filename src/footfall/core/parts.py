@@ -89,7 +89,7 @@ class PartReader:
             finite: Bools = np.asarray(np.isfinite(logits).all(axis=1))
             for user in np.flatnonzero(~finite):
                 degraded[user] = degraded[user] or SCORES_NOT_FINITE
-            scores[MODEL] = odds_of_best(np.where(finite[:, None], logits, 0), self.temperature)
+            scores[MODEL] = odds_of_best(logits if finite.all() else np.where(finite[:, None], logits, 0), self.temperature)
         if HABITS in needed and self.habits is not None:
             scores[HABITS] = self.habits.scores(history)
         if {PERSONAL, ITEM_TO_ITEM, HABITS} - scores.keys() & set(needed):

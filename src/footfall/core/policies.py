@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from footfall.core.baselines import TIE_BREAK
 from footfall.core.fusion import HABITS, ITEM_TO_ITEM, MODEL, PERSONAL, fuse, share_of_best
@@ -33,6 +34,7 @@ _NEEDS = {
     "item_to_item": {PERSONAL, ITEM_TO_ITEM},
 }
 _PARTS = {"habits": HABITS, "personal_frequency_90d": PERSONAL, "item_to_item": ITEM_TO_ITEM}
+_OWN = {PERSONAL, HABITS}
 _REASONS = {PERSONAL: "bought_before", HABITS: "bought_before", ITEM_TO_ITEM: TOGETHER, MODEL: "taste"}
 
 
@@ -52,6 +54,11 @@ class Policies:
     def of(cls, weights: Mapping[str, Mapping[str, float]], popularity: Float64) -> Policies:
         """The policies of these weights; `popularity` (V,) is counted in purchases."""
         return cls(weights, share_of_best(popularity[None, :]))
+
+    @cached_property
+    def _ties(self) -> Float64:
+        """(1, V) what orders items that would otherwise be equal."""
+        return TIE_BREAK * self.popular
 
     def needed(self, policy: str) -> set[str]:
         """Names of the parts that a policy reads."""
@@ -76,9 +83,11 @@ class Policies:
         if policy == "model":
             return scores[MODEL].copy()
         if policy in self.weights:
-            return fuse(scores, self.weights[policy]) + TIE_BREAK * self.popular
+            rows = fuse(scores, self.weights[policy])
+            rows += self._ties
+            return rows
         if policy in _PARTS:
-            return scores[_PARTS[policy]] + TIE_BREAK * self.popular
+            return scores[_PARTS[policy]] + self._ties
         raise ContractError("unknown policy", where="policy", expected=", ".join(POLICIES), found=policy)
 
     def reasons(self, user: int, columns: Int64, parts: Parts, policy: str) -> list[str]:
@@ -86,12 +95,12 @@ class Policies:
         if parts.degraded[user] or policy == POPULARITY:
             return [POPULAR] * len(columns)
         weights = self.weights.get(policy, {})
+        names = list(parts.scores)
         reasons = []
-        for column in columns:
-            shares = {name: weights.get(name, 1.0) * float(scores[user, column]) for name, scores in parts.scores.items()}
-            largest = max(shares, key=lambda name: shares[name])
-            if shares.get(PERSONAL) or shares.get(HABITS):
+        for shares in zip(*((weights.get(name, 1.0) * rows[user, columns]).tolist() for name, rows in parts.scores.items()), strict=True):
+            if any(share for name, share in zip(names, shares, strict=True) if name in _OWN):
                 reasons.append(_REASONS[PERSONAL])
             else:
-                reasons.append(_REASONS[largest] if shares[largest] > 0 else POPULAR)
+                largest = max(shares)
+                reasons.append(_REASONS[names[shares.index(largest)]] if largest > 0 else POPULAR)
         return reasons

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,8 @@ class Sequences:
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""
         given = [self.item_index, self.event_type, self.occurred_at, *(array for array in (self.query_index, self.duration) if array is not None)]
-        if any(len(array) != self.offsets[-1] for array in given):
+        events = int(self.offsets[-1])
+        if any(len(array) != events for array in given):
             raise ValueError("sequences arrays differ in length")
 
     def __len__(self) -> int:
@@ -48,7 +49,7 @@ class Sequences:
     @property
     def lengths(self) -> Int64:
         """(U,) events a user."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     @property
     def owners(self) -> Int64:
@@ -69,6 +70,8 @@ class Sequences:
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> Sequences:
         """Only the events where `mask` (E,) holds; users stay, some perhaps empty."""
+        if mask.all():
+            return self
         offsets = np.concatenate([[0], np.cumsum(self.count(mask))]).astype(np.int64)
         return self._events(mask, offsets)
 
@@ -80,6 +83,8 @@ class Sequences:
     def last(self, events: int) -> Sequences:
         """Each user's newest `events` events."""
         lengths = np.minimum(self.lengths, events)
+        if lengths.sum() == len(self.item_index):
+            return self
         return self._pick(self.offsets[1:] - lengths, lengths)
 
     def take(self, users: Int64) -> Sequences:
@@ -106,12 +111,11 @@ class Sequences:
 
     def _events(self, chosen: npt.NDArray[Any], offsets: Int64) -> Sequences:
         """These events of every array, divided anew among users."""
-        return replace(
-            self,
-            item_index=self.item_index[chosen],
-            event_type=self.event_type[chosen],
-            occurred_at=self.occurred_at[chosen],
-            offsets=offsets,
-            query_index=None if self.query_index is None else self.query_index[chosen],
-            duration=None if self.duration is None else self.duration[chosen],
+        return Sequences(
+            self.item_index[chosen],
+            self.event_type[chosen],
+            self.occurred_at[chosen],
+            offsets,
+            None if self.query_index is None else self.query_index[chosen],
+            None if self.duration is None else self.duration[chosen],
         )

@@ -56,5 +56,20 @@ def test_too_many_requests_at_once_are_refused_at_once(monkeypatch: pytest.Monke
     assert asyncio.run(crowd()) == [503, 1]
 
 
+def test_all_who_come_at_the_same_time_are_counted_before_the_first_is_served() -> None:
+    inside: list[int] = []
+
+    async def at_once(scope: object, receive: object, send: Callable[..., object]) -> None:
+        inside.append(app._ranked._inside)
+
+    app = Door(at_once)
+
+    async def together() -> None:
+        await asyncio.gather(*(ask_in_loop(app, "POST", "/v1/recommend", [], {}, ("127.0.0.1", 1)) for _ in range(5)))
+
+    asyncio.run(together())
+    assert inside == [5, 4, 3, 2, 1]
+
+
 def test_what_runs_behind_the_door_is_not_said(service: Service) -> None:
     assert "server" not in ask(service.app, "POST", "/v1/recommend", {}).headers

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+import bentos.ranking
+from bentos.asking import SlateRequest
 from footfall.core.exploration import Exploration, explore, request_stream
 from footfall.store import exposures
 from footfall.store.moments import from_us
@@ -188,3 +191,21 @@ def test_a_slate_says_on_request_which_events_carried_it(service: Service) -> No
     assert {item for found in cited.values() for item in found} == {"c", "d"}
     assert {event["occurred_at"] for one in answer["because"] for event in one["events"] if event["item_id"] == "d"} == {"2020-05-10T00:00:00+00:00"}
     assert [one["events"] for one in true_to("RecommendAnswer", recommend(service, k=2, explain=True))["because"]] == [[], []]
+
+
+def test_only_a_quick_slate_that_needs_nothing_of_the_store_is_made_without_a_thread(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered_by: list[str] = []
+    whole = service.answering.recommend
+
+    def recommend(request: SlateRequest) -> dict[str, Any]:
+        answered_by.append(threading.current_thread().name)
+        return whole(request)
+
+    monkeypatch.setattr(service.answering, "recommend", recommend)
+    anonymous = {"events": [{"event_type": "view", "item_id": "a", "occurred_at": "2020-05-01T00:00:00Z"}]}
+    bodies: list[dict[str, Any]] = [anonymous, anonymous, {"user_id": "ann"}, anonymous | {"explain": True}]
+    for quick in (3600.0, 0.0):
+        monkeypatch.setattr(bentos.ranking, "QUICK_S", quick)
+        assert [ask(service.app, "POST", "/v1/recommend", body).status for body in bodies] == [200] * 4
+    own = [name == threading.current_thread().name for name in answered_by]
+    assert own == [False, True, False, False, False, False, False, False]  # of the first slate nobody knew what it would take

@@ -39,7 +39,8 @@ def test_facts_stand_in_the_order_of_the_vocabulary_and_others_items_are_left_ou
     assert facts.price_minor.tolist() == [50_000, 0, 30, NO_PRICE]
     assert facts.available.tolist() == [True, False, True, False]
     assert facts.recommendable.tolist() == [True, True, False, False]
-    assert facts.withdrawn.tolist() == [False, False, True, False]
+    assert facts.showable is not None
+    assert facts.showable.tolist() == [True, True, False, True]
 
 
 def test_a_category_is_a_whole_path_and_holds_what_lies_below_it(facts: CatalogueFacts) -> None:
