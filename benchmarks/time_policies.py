@@ -14,7 +14,7 @@ from benchmarks.moments import Asked, blocks, figures, slates, without_seen
 from footfall.core.baselines import TIE_BREAK, fit_item_to_item, popularity
 from footfall.core.closed_form import Linear
 from footfall.core.factored import Factored
-from footfall.core.fusion import COMPONENTS, ITEM_TO_ITEM, PERSONAL, Grid, choose_weights, fuse, join, pool
+from footfall.core.fusion import COMPONENTS, HABITS, ITEM_TO_ITEM, PERSONAL, Grid, choose_fused, fuse, join, pool
 from footfall.core.linear_baselines import Labels, fit_linear
 from footfall.core.metrics import Floats
 from footfall.core.parts import PartReader
@@ -23,6 +23,7 @@ from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.scorer import Scorer
 from footfall.model.trainer import train
 from footfall.params import Params
+from footfall.stages.habits import fit_habits
 
 MODEL, FUSED, FUSED_WITHOUT_MODEL = "transformer", "fused", "fused_without_transformer"
 BASELINES = ("popularity_7d", "popularity_28d", "personal_frequency", "item_to_item", "item_knn_recency", "ease_recency")
@@ -56,6 +57,7 @@ class Shop:
         last = TIE_BREAK * self.popular["popularity_28d"] / max(float(self.popular["popularity_28d"].max()), 1.0)
         found: dict[str, Floats] = {name: np.tile(row, (len(history), 1)).astype(np.float64) for name, row in self.popular.items()}
         found |= {"personal_frequency": parts[PERSONAL] + last, "item_to_item": parts[ITEM_TO_ITEM] + last, MODEL: parts["model"]}
+        found |= {} if self.reader.habits is None else {HABITS: parts[HABITS] + last}
         found |= {name: linear.scores(history) + last for name, linear in self.linear.items()}
         return found | {name: fuse(dict(parts), weights) + last for name, weights in self.weights.items()}
 
@@ -75,7 +77,10 @@ def fit(sequences: Sequences, items: int, cut: Cut, validation: Asked, params: P
     learnt = sequences.before(cut.validation)
     scorer, by_epoch = _train(learnt, items, validation, params, epochs, masked=masked)
     neighbours = fit_item_to_item(learnt, items, params.baselines.neighbours)
-    reader = PartReader(scorer, neighbours, params.baselines.half_life_days, params.baselines.history_events, temperature=1.0)
+    alone = np.repeat(np.arange(items, dtype=np.int32)[:, None], 2, axis=1)  # the table has no categories: each item is a group of its own
+    read = params.baselines.history_events
+    habits = None if masked else fit_habits(learnt, cut.validation, alone, params.habits, read)
+    reader = PartReader(scorer, neighbours, params.baselines.half_life_days, read, temperature=1.0, habits=habits)
     popular = {f"popularity_{days}d": popularity(sequences, items, cut.test, days).astype(np.int64) for days in (7, 28)}
     chosen = _choose(reader, validation, params, masked=masked)
     labels = Labels(validation.history(np.arange(len(validation))), validation.offsets, validation.targets)
@@ -124,10 +129,7 @@ def _choose(reader: PartReader, validation: Asked, params: Params, *, masked: bo
         history = validation.history(moments)
         parts = reader.read(history, validation.at[moments], COMPONENTS).scores
         pools.append(pool({name: without_seen(rows, history).astype(np.float64) if masked else rows for name, rows in parts.items()}))
-    grid = params.fusion
-    grids = {
-        FUSED: Grid(grid.model_weights, grid.item_to_item_weights, grid.temperatures),
-        FUSED_WITHOUT_MODEL: Grid([0.0], grid.item_to_item_weights, [1.0]),
-    }
-    candidates = join(pools)
-    return {name: choose_weights(candidates, validation.offsets, validation.targets, one, params.evaluate.k) for name, one in grids.items()}
+    weights = params.fusion
+    grid = Grid(weights.model_weights, weights.item_to_item_weights, weights.temperatures, reader.memories)
+    chosen = choose_fused(join(pools), validation.offsets, validation.targets, grid, params.evaluate.k)
+    return dict(zip((FUSED, FUSED_WITHOUT_MODEL), chosen, strict=True))

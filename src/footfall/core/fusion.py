@@ -143,3 +143,14 @@ def choose_weights(candidates: Pool, offsets: Int64, targets: Int32, grid: Grid,
     if best is None:
         raise ValueError("the grid is empty")
     return replace(best, tried=tried)
+
+
+def choose_fused(candidates: Pool, offsets: Int64, targets: Int32, grid: Grid, k: int) -> tuple[Choice, Choice]:
+    """The weights of the fused policy, and those without the model, as `choose_weights` does.
+
+    Which memory a shop has, personal frequency or habits, is asked once, without the model: in one grid with its weights and temperatures
+    a hundred noisy figures would decide it.
+    """
+    without = choose_weights(candidates, offsets, targets, replace(grid, model=[0.0], temperatures=[1.0]), k)
+    memory = next(name for name in grid.memories if without.weights.get(name))
+    return choose_weights(candidates, offsets, targets, replace(grid, memories=(memory,)), k), without

@@ -79,6 +79,11 @@ class PartReader:
     temperature: float
     habits: Habits | None = None
 
+    @property
+    def memories(self) -> tuple[str, ...]:
+        """Parts that can stand for what a user bought before, the simplest first."""
+        return (PERSONAL,) if self.habits is None else (PERSONAL, HABITS)
+
     def read(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
         """The needed parts, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
         history = sequences.before(at).last(self.history_events)

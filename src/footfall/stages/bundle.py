@@ -22,7 +22,7 @@ from footfall import arrays
 from footfall.bundle import Content, write_bundle
 from footfall.bundle_files import CONFIG, QUERIES_FILE, VOCABULARY_FILE, WEIGHTS, Fusion
 from footfall.core.baselines import fit_item_to_item, popularity
-from footfall.core.fusion import COMPONENTS, HABITS, PERSONAL, Choice, Grid, Pool, choose_weights, join, pool
+from footfall.core.fusion import COMPONENTS, Choice, Grid, Pool, choose_fused, join, pool
 from footfall.core.habit_lessons import recent_purchases
 from footfall.core.parts import PartReader, Scorer
 from footfall.core.policies import FUSED, FUSED_WITHOUT_MODEL
@@ -78,23 +78,12 @@ def make_bundle(paths: Paths, params: Params) -> str:
 
 
 def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int, params: Params) -> Fusion:
-    """The weights of both fused policies, chosen by ndcg on the validation labels that begin at `at`.
-
-    Which memory a shop has, personal frequency or habits, is asked once, without the model: in one grid with its weights and temperatures
-    a hundred noisy figures would decide it.
-    """
+    """The weights of both fused policies, chosen by ndcg on the validation labels that begin at `at`."""
     if not len(targets):
         raise SourceError("nobody bought anything in the validation window", where="targets_validation.parquet", next_step="ingest more events")
-    candidates = _validation_pool(reader, sequences, targets, at)
-    weights = params.fusion
-    memories = (PERSONAL,) if reader.habits is None else (PERSONAL, HABITS)
-
-    def choose(grid: Grid) -> Choice:
-        return choose_weights(candidates, targets.offsets, targets.item_index, grid, params.evaluate.k)
-
-    without = choose(Grid([0.0], weights.item_to_item_weights, [1.0], memories))
-    memory = next(name for name in memories if without.weights.get(name))
-    fused = choose(Grid(weights.model_weights, weights.item_to_item_weights, weights.temperatures, (memory,)))
+    candidates, weights = _validation_pool(reader, sequences, targets, at), params.fusion
+    grid = Grid(weights.model_weights, weights.item_to_item_weights, weights.temperatures, reader.memories)
+    fused, without = choose_fused(candidates, targets.offsets, targets.item_index, grid, params.evaluate.k)
     chosen = {FUSED: fused, FUSED_WITHOUT_MODEL: without}
     return Fusion(
         weights={name: choice.weights for name, choice in chosen.items()},
