@@ -203,12 +203,11 @@ def _read_moment(value: object) -> int:
         parsed = datetime.fromisoformat(value)
         if parsed.tzinfo is None:
             raise UnfitError(expected, "a moment without an offset")
-        parsed = parsed.astimezone(UTC)
+        if not _EARLIEST <= parsed < _LATEST:
+            raise UnfitError("a moment from 1990 to 2100", f"the year {parsed.year}")
+        return (parsed - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError) as error:
         raise UnfitError(expected, describe(value)) from error
-    if not _EARLIEST <= parsed < _LATEST:
-        raise UnfitError("a moment from 1990 to 2100", f"the year {parsed.year}")
-    return (parsed - _EPOCH) // _MICROSECOND
 
 
 AT = moment().said("The moment asked at; only services that replay take it")
