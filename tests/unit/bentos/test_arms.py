@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -191,6 +192,27 @@ def test_an_arm_that_cannot_be_opened_changes_nothing_says_so_and_is_tried_again
     (arm,) = ask(service.app, "GET", "/v1/release").json["arms"]
     assert (arm["open"], arm["failed"]) == (True, None)
     assert recommend(service, user_id=user).json["release"] == canary
+
+
+def test_what_is_wanted_no_more_when_it_is_open_at_last_is_not_taken(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.changeover.close()
+    make_bundle_by_hand(service.bundles / "c", logits=np.array([0.0, 0.0, 3.0, 0.0, 0.0]))
+    first, second = candidate(service, "b"), candidate(service, "c")
+    whole = service.changeover._opener.open_ranker
+
+    def change_our_mind(folder: Path) -> Recommender:
+        arms.end(service.engine, "canary")
+        arms.begin_canary(service.engine, second, SHARE, AS_OF)
+        service.changeover.look()
+        return whole(folder)
+
+    arms.begin_canary(service.engine, first, SHARE, AS_OF)
+    with monkeypatch.context() as patch:
+        patch.setattr(service.changeover._opener, "open_ranker", change_our_mind)
+        look(service)
+    assert service.changeover.arms.rankers == []
+    look(service)
+    assert [ranker.release_id for ranker in service.changeover.arms.rankers] == [second]
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, canary: str, fail: Callable[[Any], Any]) -> None:

@@ -207,6 +207,7 @@ def test_nobody_in_particular_other_doors_and_who_refused_are_not_followed(servi
     recommend(service, user_id="ann")
     until(lambda: counted(service, shadowed) == 1)
     assert service.answering._shadowing._waiting.empty()
+    assert counted(service, shadowed, "dropped") == 0
 
 
 def test_whom_the_canary_answers_the_shadow_does_not_follow(service: Service, shadowed: str) -> None:

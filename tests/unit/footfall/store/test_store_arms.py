@@ -149,6 +149,28 @@ def test_promotion_and_an_arm_at_once_leave_no_champion_with_an_arm(shop: Engine
         assert held(shop) == {}
 
 
+def test_whoever_gives_an_arm_waits_for_whoever_promotes(server_url: str) -> None:
+    engine, failures = open_store(server_url), list[Exception]()
+    releases.add(engine, candidate("r1"))
+
+    def give() -> None:
+        try:
+            canary(engine, "r1")
+        except ReleaseError as error:
+            failures.append(error)
+
+    giving = threading.Thread(target=give)
+    with engine.begin() as promoting:
+        promoting.execute(sa.update(releases.releases).where(releases.releases.c.release_id == "r1").values(state="champion", champion_slot=1))
+        giving.start()
+        giving.join(0.5)
+        assert giving.is_alive()
+    giving.join(20)
+    assert [error.found for error in failures] == ["champion"]  # type: ignore[attr-defined]
+    assert held(engine) == {}
+    engine.dispose()
+
+
 def test_the_table_comes_and_goes_with_its_revision(store_url: str) -> None:
     engine = open_store(store_url)
     config = Config()
