@@ -10,34 +10,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from bentos.answers import because_json, policy_of, row_json, slate_json
+from bentos.arms import Served
 from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
 from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
 from bentos.ranking import Ranking
+from bentos.shadowing import Shadowing
 from bentos.shop_window import Shop, ShopWindow
 from bentos.shown import Showing
 from bentos.waiting import heed, patience_now
 from bentos.web.problems import busy
+from bentos.wishing import wishes_of
 from bentos.writer import QueueFullError, Row, Writer
 from footfall.contracts import C
 from footfall.core.exploration import Exploration
-from footfall.core.rules import Ruling
 from footfall.core.slates import Drawing
 from footfall.errors import StoreError
 from footfall.home import home_page
 from footfall.recommender import POPULARITY, History, Recommender, Scored, Slate, Wishes
 from footfall.rules import segments_of
+from footfall.store.arms import CANARY, CHAMPION
 from footfall.store.events import Appended, UserHistory
 from footfall.store.serving import StoredUser, read_user
 
 logger = logging.getLogger("footfall.service")
 
-ARM = "champion"
 HISTORY_UNAVAILABLE = "history_unavailable"
 NO_CONSENT = "no_consent"
 MODEL_FAILED = "model_failed"
-_CART = "cart"
 _NOBODY = StoredUser(True, UserHistory([], [], []))
 _NOTHING_DRAWN = Exploration()
 
@@ -64,9 +65,11 @@ class Answering:
     ) -> None:
         self._store, self._writer, self._changeover, self._measures = store, writer, changeover, measures
         self._exploration, self._showing = exploration, Showing(measures)
-        self._ranking = Ranking()
+        self._ranking, self._canary_ranking = Ranking(), Ranking()  # whom the champion answers does not wait for the canary
         self.shop_window = ShopWindow(store)
         self.shop_window.look()
+        self._shadowing = Shadowing(lambda: changeover.arms.shadow, self._unseen, measures)
+        changeover.prepare_with(self._prepare)
 
     @property
     def store(self) -> LiveStore:
@@ -79,11 +82,15 @@ class Answering:
         return self._changeover.ranker is not None
 
     def start(self) -> None:
-        """Look each second for what the shop says."""
+        """Look each second for what the shop says, and open shadow and canary."""
         self.shop_window.start()
+        self._changeover.arms.start()
+        self._shadowing.start()
 
     def close(self) -> None:
         """Look no more."""
+        self._shadowing.close()
+        self._changeover.arms.close()
         self.shop_window.close()
 
     def describe(self) -> dict[str, Any]:
@@ -94,15 +101,14 @@ class Answering:
         return {
             "release": None if ranker is None else ranker.release_id,
             "failed": self._changeover.failure,
+            "arms": self._changeover.arms.describe(),
             "store": "away" if self._store.away else "ready",
             "code": footfall.__file__,
         }
 
     def at_once(self, request: SlateRequest) -> bool:
         """Whether `recommend` would take so little, and nothing from the store, that a thread of its own costs more than it saves."""
-        ranker = self._changeover.ranker
-        alone = request.shopper.user_id is None and not request.explain
-        return alone and ranker is not None and self._ranking.quick and self.shop_window.has(ranker.vocabulary)
+        return request.shopper.user_id is None and not request.explain and self._ranking.quick
 
     def recommend(self, request: SlateRequest, *, request_id: str | None = None, shown: bool = True) -> dict[str, Any]:
         """Answer one slate request and log the exposure of a user's; blocks for a millisecond or some.
@@ -115,19 +121,28 @@ class Answering:
         Raises:
             Problem: 503, no release is open yet.
         """
+        named = request_id or uuid.uuid4().hex
+
+        def answer(served: Served) -> dict[str, Any]:
+            return self._recommend(served, request, named, shown=shown)
+
+        return self._changeover.arms.answer(self._champion(), request.shopper.user_id, answer)
+
+    def _recommend(self, served: Served, request: SlateRequest, request_id: str, *, shown: bool) -> dict[str, Any]:
         started = time.perf_counter()
-        ranker, shop = self._open()
+        ranker, shop = served.ranker, self.shop_window.of(served.ranker.vocabulary)
         known = self._known(request.shopper, ranker, shop)
-        request_id = request_id or uuid.uuid4().hex
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, request_id)
-        slate = self._rank(ranker, known.history, request.shopper.at_us, wishes)
-        if shown:
-            self._log(request.shopper, request_id, ranker.release_id, slate)
-            self._showing.count(ranker, slate, known.degraded)
+        slate = self._rank(served, known.history, request.shopper.at_us, wishes)
         self._measures.time_slate(ranker.release_id, time.perf_counter() - started)
-        found = {"request_id": request_id, "release": ranker.release_id, "arm": ARM, **slate_json(slate, known.degraded)}
+        found = {"request_id": request_id, "release": ranker.release_id, "arm": served.arm, **slate_json(slate, known.degraded)}
         if request.explain:
             found["because"] = because_json(ranker, known.history, request.shopper.at_us, slate)
+        if shown:
+            self._log(request.shopper, request_id, served, slate)
+            self._showing.count(ranker, slate, known.degraded, served.arm)
+            if served.arm == CHAMPION and request.shopper.user_id is not None and known.degraded is None:
+                self._shadowing.offer(request, slate)
         return found
 
     def similar(self, request: ItemsRequest) -> dict[str, Any]:
@@ -160,9 +175,13 @@ class Answering:
         Raises:
             Problem: 503, no release is open yet.
         """
-        ranker, shop = self._open()
-        known = self._known(request.shopper, ranker, shop)
+        return self._changeover.arms.answer(self._champion(), request.shopper.user_id, lambda served: self._score(served, request))
+
+    def _score(self, served: Served, request: ScoreRequest) -> dict[str, Any]:
+        ranker = served.ranker
+        known = self._known(request.shopper, ranker, self.shop_window.of(ranker.vocabulary))
         scored: Scored = ranker.score(ranker.encode([known.history]), request.shopper.at_us, [request.item_ids])[0]
+        served.require_finite([scored.degraded])
         items = [{"item_id": item_id, "score": score} for item_id, score in zip(request.item_ids, scored.scores, strict=True)]
         return {"release": ranker.release_id, "degraded": known.degraded or scored.degraded, "items": items}
 
@@ -172,17 +191,21 @@ class Answering:
         Raises:
             Problem: 503, no release is open yet.
         """
-        ranker, shop = self._open()
+        return self._changeover.arms.answer(self._champion(), request.shopper.user_id, lambda served: self._home(served, request))
+
+    def _home(self, served: Served, request: HomeRequest) -> dict[str, Any]:
+        ranker, shop = served.ranker, self.shop_window.of(served.ranker.vocabulary)
         known = self._known(request.shopper, ranker, shop)
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
         at_us = request.shopper.at_us
         rows = [(uuid.uuid4().hex, row) for row in home_page(ranker, ranker.encode([known.history]), at_us, wishes, shop.facts, request.rows)]
-        for request_id, row in rows:
-            self._log(request.shopper, request_id, ranker.release_id, row.slate)
-            self._showing.count(ranker, row.slate, known.degraded)
+        served.require_finite(row.slate.degraded for _, row in rows)
         found = [row_json(request_id, row) for request_id, row in rows]
+        for request_id, row in rows:
+            self._log(request.shopper, request_id, served, row.slate)
+            self._showing.count(ranker, row.slate, known.degraded, served.arm)
         degraded = known.degraded or next((row.slate.degraded for _, row in rows if row.slate.degraded), None)
-        return {"release": ranker.release_id, "arm": ARM, "degraded": degraded, "rows": found}
+        return {"release": ranker.release_id, "arm": served.arm, "degraded": degraded, "rows": found}
 
     def append(self, rows: list[Row]) -> Future[Appended]:
         """Queue events for the store.
@@ -195,11 +218,29 @@ class Answering:
         except QueueFullError as error:
             raise busy("too many events wait to be stored") from error
 
-    def _open(self) -> tuple[Recommender, Shop]:
+    def _champion(self) -> Recommender:
         ranker = self._changeover.ranker
         if ranker is None:
             raise busy("no release is open yet")
+        return ranker
+
+    def _open(self) -> tuple[Recommender, Shop]:
+        ranker = self._champion()
         return ranker, self.shop_window.of(ranker.vocabulary)
+
+    def _prepare(self, ranker: Recommender) -> None:
+        """Before a release serves: what its first request would have to wait for."""
+        self.shop_window.of(ranker.vocabulary)
+        self._showing.tail_of(ranker)
+
+    def _unseen(self, shadow: Recommender, request: SlateRequest) -> Slate | None:
+        """The shadow's slate, with nothing left to chance; None where less is known of the user by now."""
+        shop = self.shop_window.of(shadow.vocabulary)
+        known = self._known(request.shopper, shadow, shop)
+        if known.degraded is not None:
+            return None
+        wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
+        return shadow.recommend(shadow.encode([known.history]), request.shopper.at_us, wishes)[0]
 
     def _known(self, shopper: Shopper, ranker: Recommender, shop: Shop) -> _Known:
         stored, degraded = _NOBODY, None
@@ -223,25 +264,14 @@ class Answering:
         return _Known(history, segments_of(stored.attributes), degraded)
 
     def _wishes(self, shelf: Shelf, shop: Shop, shopper: Shopper, segments: frozenset[str], request_id: str | None) -> Wishes:
-        """What the slate must be, and who has a say in it."""
-        allowed = shop.facts.showable
-        if shelf.filters is not None:
-            passing = shelf.filters.passing(shop.facts, shopper.at_us)
-            allowed = passing if allowed is None else passing & allowed
-        drawn = self._exploration.rate > 0 and request_id is not None and shopper.user_id is not None
-        return Wishes(
-            shelf.k,
-            shelf.exclude,
-            allowed,
-            unbought=shelf.unbought,
-            diversity=shelf.diversity,
-            context=shelf.context,
-            cart=shelf.place == _CART,
-            ruling=Ruling(shop.book, shelf.place, segments, shopper.at_us) if len(shop.book) else None,
-            drawing=Drawing(self._exploration, request_id) if drawn and request_id is not None else None,
-        )
+        return wishes_of(shelf, shop, shopper, segments, None if request_id is None else Drawing(self._exploration, request_id))
 
-    def _rank(self, ranker: Recommender, history: History, at_us: int, wishes: Wishes) -> Slate:
+    def _rank(self, served: Served, history: History, at_us: int, wishes: Wishes) -> Slate:
+        ranker = served.ranker
+        if served.arm == CANARY:
+            slate = self._canary_ranking.rank(ranker, history, at_us, wishes)
+            served.require_finite([slate.degraded])
+            return slate
         try:
             return self._ranking.rank(ranker, history, at_us, wishes)
         except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
@@ -250,7 +280,7 @@ class Answering:
         popular = ranker.recommend(nothing, at_us, wishes, POPULARITY)[0]
         return Slate(popular.items, popular.policy, MODEL_FAILED, popular.kept_out)
 
-    def _log(self, shopper: Shopper, request_id: str, release_id: str, slate: Slate) -> None:
+    def _log(self, shopper: Shopper, request_id: str, served: Served, slate: Slate) -> None:
         if shopper.user_id is None:  # of who is nobody in particular nothing is kept
             return
         heed(patience_now())  # a slate that nobody gets was shown to nobody
@@ -259,7 +289,7 @@ class Answering:
                 # in the order of the EXPOSURES contract
                 (
                     *(request_id, line.position, line.item_id, line.score, line.propensity, policy_of(slate), line.reason),
-                    *(shopper.user_id, shopper.at_us, release_id, ARM),
+                    *(shopper.user_id, shopper.at_us, served.ranker.release_id, served.arm),
                 )
                 for line in slate.items
             ]

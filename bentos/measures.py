@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_TENTHS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Shown:
         ruled: whether a merchant rule touched it.
         drawn: positions that were drawn by lot.
         tail: positions that hold an item of the long tail.
+        arm: whose slate it is.
     """
 
     degraded: str | None
@@ -28,6 +30,7 @@ class Shown:
     ruled: bool
     drawn: int
     tail: int
+    arm: str
 
 
 class Measures:
@@ -47,7 +50,7 @@ class Measures:
         self._seconds = Histogram("footfall_http_request_seconds", "Time to answer", ["route"], buckets=_BUCKETS, registry=own)
         self._refused = Counter("footfall_http_refused", "Requests answered 400 and above, at the door or behind it", ["status"], registry=own)
         self._in_flight = Gauge("footfall_http_in_flight", "Requests inside now", multiprocess_mode="livesum", registry=own)
-        self._slates = Counter("footfall_slates", "Slates returned", ["release", "degraded"], registry=own)
+        self._slates = Counter("footfall_slates", "Slates returned", ["release", "degraded", "arm"], registry=own)
         self._empty = Counter("footfall_slates_empty", "Slates on which nothing stands", ["release"], registry=own)
         self._ruled = Counter("footfall_slates_ruled", "Slates that a merchant rule touched", ["release"], registry=own)
         self._positions = Counter("footfall_positions", "Positions shown, by why", ["release", "reason"], registry=own)
@@ -60,6 +63,14 @@ class Measures:
         self._commit = Histogram("footfall_commit_seconds", "Time to write what waited", ["outcome"], buckets=_BUCKETS, registry=own)
         self._changeovers = Counter("footfall_changeovers", "Changes of release", ["release", "outcome"], registry=own)
         self._release = Gauge("footfall_release", "1 for the release that serves", ["release"], multiprocess_mode="livemax", registry=own)
+        self._arm = Gauge("footfall_arm", "1 while the release is open in its arm", ["arm", "release"], multiprocess_mode="livemax", registry=own)
+        self._arm_changes = Counter("footfall_arm_changes", "Changes of shadow and canary", ["arm", "release", "outcome"], registry=own)
+        self._canary_failures = Counter("footfall_canary_failures", "Requests on which the canary failed", ["release"], registry=own)
+        self._shadow_slates = Counter("footfall_shadow_slates", "Slates that nobody sees", ["release", "outcome"], registry=own)
+        self._shadow_seconds = Histogram("footfall_shadow_seconds", "Time to make one", ["release"], buckets=_BUCKETS, registry=own)
+        self._shadow_overlap = Histogram(
+            "footfall_shadow_overlap", "Share of the shown items that are on the shadow's slate", ["release"], buckets=_TENTHS, registry=own
+        )
         self._away = Gauge("footfall_store_away", "1 while the live store does not answer", multiprocess_mode="livemax", registry=own)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
@@ -77,7 +88,7 @@ class Measures:
 
     def count_slate(self, release: str, shown: Shown) -> None:
         """One slate returned."""
-        self._slates.labels(release, shown.degraded or "no").inc()
+        self._slates.labels(release, shown.degraded or "no", shown.arm).inc()
         for reason, number in shown.reasons.items():
             self._positions.labels(release, reason).inc(number)
         # zeros too: a share of what nobody has counted yet would be no number
@@ -119,6 +130,25 @@ class Measures:
     def note_refused_release(self, release: str) -> None:
         """A champion could not be opened."""
         self._changeovers.labels(release, "failed").inc()
+
+    def note_arm(self, arm: str, release: str, outcome: str) -> None:
+        """A release was "opened" in an arm, could not be ("failed"), has another share ("changed"), or has "ended" there."""
+        self._arm_changes.labels(arm, release, outcome).inc()
+        if outcome in ("opened", "ended"):
+            self._arm.labels(arm, release).set(1 if outcome == "opened" else 0)
+
+    def count_canary_failure(self, release: str) -> None:
+        """The champion answered in the canary's place."""
+        self._canary_failures.labels(release).inc()
+
+    def count_shadow(self, release: str, outcome: str) -> None:
+        """The shadow's slate of one request: "done", "failed", or "dropped" because there was no time for it."""
+        self._shadow_slates.labels(release, outcome).inc()
+
+    def note_shadow(self, release: str, seconds: float, overlap: float) -> None:
+        """How long it took, and the share of the shown items that it has too."""
+        self._shadow_seconds.labels(release).observe(seconds)
+        self._shadow_overlap.labels(release).observe(overlap)
 
     def note_store(self, *, away: bool) -> None:
         """Whether the store answers."""

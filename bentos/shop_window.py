@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from bentos.live_store import LiveStore
 from footfall.contracts import C
@@ -18,6 +19,9 @@ from footfall.store import rules, shop_items
 logger = logging.getLogger("footfall.service")
 
 POLL_S = 1.0
+MOST = 3
+"""Vocabularies at once: the champion's, the shadow's, the canary's."""
+_LATELY_S = 600.0
 _COLUMNS = [*shop_items.FACTS, C.TITLE]
 
 
@@ -30,8 +34,16 @@ class Shop:
     book: RuleBook
 
 
+@dataclass
+class _Kept:
+    """A shop, and when it was last asked for on the monotonic clock."""
+
+    shop: Shop
+    asked: float = field(default_factory=time.monotonic)
+
+
 class ShopWindow:
-    """Facts and rules for the vocabulary that serves; while the store is away, those that were read last."""
+    """Facts and rules for the vocabularies that serve; while the store is away, those that were read last."""
 
     def __init__(self, store: LiveStore) -> None:
         """Nothing is read yet."""
@@ -39,7 +51,7 @@ class ShopWindow:
         self._revisions: tuple[int, int] | None = None
         self._rows: list[dict[str, object]] = []
         self._rules: list[Rule] = []
-        self._shop: Shop | None = None
+        self._kept: tuple[_Kept, ...] = ()
         self._turn = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="footfall-shop-window", daemon=True)
@@ -59,17 +71,17 @@ class ShopWindow:
         if self._thread.is_alive():
             self._thread.join(5.0)
 
-    def has(self, vocabulary: Vocabulary) -> bool:
-        """Whether the shop for a vocabulary is there, and need not be made."""
-        return self._shop is not None and self._shop.vocabulary is vocabulary
-
     def of(self, vocabulary: Vocabulary) -> Shop:
-        """The shop for a vocabulary."""
-        shop = self._shop
-        if shop is None or shop.vocabulary is not vocabulary:
+        """The shop for a vocabulary; of those that were asked for last the shops are kept."""
+        kept = self._find(vocabulary)
+        if kept is None:
             with self._turn:
-                shop = self._made(vocabulary)
-        return shop
+                kept = self._find(vocabulary)
+                if kept is None:
+                    kept = _Kept(self._made(vocabulary))
+                    self._kept = (kept, *self._newest_first()[: MOST - 1])
+        kept.asked = time.monotonic()
+        return kept.shop
 
     def look(self) -> None:
         """Read what has changed; what cannot be read stays as it was, and is tried again."""
@@ -85,13 +97,20 @@ class ShopWindow:
             except FootfallError as error:
                 logger.warning("items and rules stay as they were: %s", error.what)
                 return
-            if self._shop is not None:
-                self._made(self._shop.vocabulary)
+            # a shop that nobody asks for any more is that of a release that has gone; one that somebody does ask for is made then
+            lately = time.monotonic() - _LATELY_S
+            again = [kept for number, kept in enumerate(self._newest_first()) if number == 0 or kept.asked > lately]
+            self._kept = tuple(_Kept(self._made(kept.shop.vocabulary), kept.asked) for kept in again)
+
+    def _find(self, vocabulary: Vocabulary) -> _Kept | None:
+        return next((kept for kept in self._kept if kept.shop.vocabulary is vocabulary), None)
+
+    def _newest_first(self) -> list[_Kept]:
+        return sorted(self._kept, key=lambda kept: -kept.asked)
 
     def _made(self, vocabulary: Vocabulary) -> Shop:
         facts = catalogue_facts(vocabulary, self._rows)
-        self._shop = Shop(vocabulary, facts, RuleBook(self._rules, vocabulary, facts))
-        return self._shop
+        return Shop(vocabulary, facts, RuleBook(self._rules, vocabulary, facts))
 
     def _poll(self) -> None:
         while not self._stop.wait(POLL_S):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from bentos.measures import Measures, Shown
 from footfall.core.slices import tail_items
 from footfall.recommender import Recommender, Slate
+from footfall.store.arms import CHAMPION
 
 TAIL_SHARE = 0.2
 """Of the purchases that a bundle's popularity counts: those of the long tail. As `evaluate.tail_share` has it, which no bundle knows."""
@@ -20,11 +22,11 @@ class Showing:
     def __init__(self, measures: Measures) -> None:
         """Count with these."""
         self._measures = measures
-        self._tail: tuple[Recommender, frozenset[str]] | None = None
+        self._tails: WeakKeyDictionary[Recommender, frozenset[str]] = WeakKeyDictionary()
 
-    def count(self, ranker: Recommender, slate: Slate, degraded: str | None = None) -> None:
+    def count(self, ranker: Recommender, slate: Slate, degraded: str | None = None, arm: str = CHAMPION) -> None:
         """One slate returned; `degraded`: what is said of it where that is more than its own word."""
-        tail = self._tail_of(ranker)
+        tail = self.tail_of(ranker)
         self._measures.count_slate(
             ranker.release_id,
             Shown(
@@ -33,15 +35,16 @@ class Showing:
                 bool(slate.kept_out) or any(line.rules for line in slate.items),
                 sum(line.propensity < 1 for line in slate.items),
                 sum(line.item_id in tail for line in slate.items),
+                arm,
             ),
         )
 
-    def _tail_of(self, ranker: Recommender) -> frozenset[str]:
+    def tail_of(self, ranker: Recommender) -> frozenset[str]:
         """Item ids of the long tail, found once a release."""
-        known = self._tail
-        if known is None or known[0] is not ranker:
-            known = self._tail = (ranker, long_tail(ranker))
-        return known[1]
+        known = self._tails.get(ranker)
+        if known is None:
+            known = self._tails[ranker] = long_tail(ranker)
+        return known
 
 
 def long_tail(ranker: Recommender) -> frozenset[str]:

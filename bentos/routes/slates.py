@@ -19,6 +19,7 @@ from footfall.core.slate_maker import UNKNOWN_ITEM
 from footfall.core.slates import MAX_K, NOTHING_PASSES, Filters
 from footfall.home import BECAUSE, BUY_AGAIN, CATEGORY, FOR_YOU, POPULAR
 from footfall.rules import PLACES
+from footfall.store.arms import CANARY, CHAMPION
 
 MAX_INLINE_EVENTS = 200
 MAX_ITEMS = 1000
@@ -120,7 +121,7 @@ _SLATE: dict[str, Schema] = {
     "items": {"type": "array", "maxItems": MAX_K, "items": LINE},
 }
 _RELEASE: dict[str, Schema] = {C.RELEASE: {"type": "string"}}
-_ARM: dict[str, Schema] = {C.ARM: {"type": "string"}}
+_ARM: dict[str, Schema] = {C.ARM: {"enum": [CHAMPION, CANARY], "description": "Whose slate: a canary answers always the same users"}}
 _CITED: Schema = object_schema(
     {
         C.ITEM_ID: {"type": ["string", "null"]},

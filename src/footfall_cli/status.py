@@ -65,7 +65,7 @@ def _store(root: Path) -> dict[str, Any]:
     url = settings_of(root).store_url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         return {"state": "none yet"}
-    from footfall.store import events, exposures, releases, reviews
+    from footfall.store import arms, events, exposures, releases, reviews
 
     try:
         engine = engine_of(root)
@@ -74,6 +74,7 @@ def _store(root: Path) -> dict[str, Any]:
             "state": "reachable",
             "champion": None if champion is None else champion.release_id,
             "champion_as_of": None if champion is None else champion.as_of.isoformat(),
+            **{arm.arm: arm.release_id for arm in arms.list_all(engine)},
             "releases": len(releases.list_all(engine)),
             "events": events.count(engine),
             "slates": exposures.count_slates(engine),

@@ -160,13 +160,25 @@ class RuleChange:
 
 
 @dataclass(frozen=True)
+class Arm:
+    """A release beside the champion: `arm` is "canary" or "shadow", `share` the canary's of the users, `failed` why it is not open."""
+
+    arm: str
+    release: str
+    share: float | None
+    open: bool
+    failed: str | None
+
+
+@dataclass(frozen=True)
 class Release:
-    """What serves; `failed` says which release could not, and why."""
+    """What serves; `failed` says which release could not, and why; `arms` stand beside it."""
 
     release: str | None
     failed: str | None
     store: str
     code: str
+    arms: tuple[Arm, ...] = ()
 
 
 @dataclass(frozen=True)

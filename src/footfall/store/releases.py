@@ -1,7 +1,7 @@
 """Release records: what is known of a bundle only after it was made, and which release is champion.
 
 States: candidate -> champion or refused; champion -> retired; retired -> champion again. One champion at most, which the
-database itself enforces.
+database itself enforces. A candidate or retired release may be shadow or canary too (`arms`), until it is promoted or refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from footfall.errors import ReleaseError
 from footfall.paths import is_release_id
 from footfall.store.engine import reading, writing
 from footfall.store.moments import from_us, to_us
-from footfall.store.tables import releases
+from footfall.store.tables import arms, releases
 
 CANDIDATE, CHAMPION, RETIRED, REFUSED = "candidate", "champion", "retired", "refused"
 
@@ -73,7 +73,7 @@ def get(engine: Engine, release_id: str) -> Release:
         ReleaseError: it is unknown.
     """
     with reading(engine) as connection:
-        return _get(connection, release_id)
+        return get_on(connection, release_id)
 
 
 def list_all(engine: Engine) -> list[Release]:
@@ -105,7 +105,7 @@ def promote(engine: Engine, release_id: str, decision: dict[str, Any] | None = N
         ReleaseError: the release is unknown or was refused.
     """
     with writing(engine) as connection:
-        release = _get(connection, release_id)
+        release = get_on(connection, release_id)
         if release.state == REFUSED:
             raise ReleaseError("a refused release cannot be promoted", where=release_id, expected="candidate or retired", found=REFUSED)
         if release.state == CHAMPION:
@@ -122,13 +122,14 @@ def refuse(engine: Engine, release_id: str, decision: dict[str, Any] | None = No
         ReleaseError: the release is unknown, or not a candidate.
     """
     with writing(engine) as connection:
-        release = _get(connection, release_id)
+        release = get_on(connection, release_id)
         if release.state == REFUSED:
             return release
         if release.state != CANDIDATE:
             raise ReleaseError("only a candidate can be refused", where=release_id, expected=CANDIDATE, found=release.state)
         refused = replace(release, state=REFUSED, decision=decision or release.decision)
         _update(connection, refused)
+        _end_arm(connection, release_id)
         return refused
 
 
@@ -143,7 +144,7 @@ def rollback(engine: Engine) -> Release:
         if now is None or now.parent is None:
             found = "no champion" if now is None else f"{now.release_id} has no parent"
             raise ReleaseError("nothing to roll back to", expected="a champion with a parent", found=found, next_step="footfall release list")
-        return _enthrone(connection, _get(connection, now.parent), now)
+        return _enthrone(connection, get_on(connection, now.parent), now)
 
 
 def set_bento_tag(engine: Engine, release_id: str, bento_tag: str) -> Release:
@@ -153,7 +154,7 @@ def set_bento_tag(engine: Engine, release_id: str, bento_tag: str) -> Release:
         ReleaseError: the release is unknown.
     """
     with writing(engine) as connection:
-        release = replace(_get(connection, release_id), bento_tag=bento_tag)
+        release = replace(get_on(connection, release_id), bento_tag=bento_tag)
         _update(connection, release)
         return release
 
@@ -163,7 +164,13 @@ def _enthrone(connection: Connection, release: Release, before: Release | None) 
         _update(connection, replace(before, state=RETIRED))
     promoted = replace(release, state=CHAMPION)
     _update(connection, promoted)
+    _end_arm(connection, release.release_id)
     return promoted
+
+
+def _end_arm(connection: Connection, release_id: str) -> None:
+    """After the release's own row was written, which whoever gives it an arm has locked: their row is seen here, or ours there."""
+    connection.execute(sa.delete(arms).where(arms.c.release_id == release_id))
 
 
 def _champion(connection: Connection, *, lock: bool = False) -> Release | None:
@@ -172,13 +179,15 @@ def _champion(connection: Connection, *, lock: bool = False) -> Release | None:
     return None if row is None else _release(row)
 
 
-def _find(connection: Connection, release_id: str) -> Release | None:
-    row = connection.execute(sa.select(releases).where(releases.c.release_id == release_id)).first()
+def _find(connection: Connection, release_id: str, *, lock: bool = False) -> Release | None:
+    query = sa.select(releases).where(releases.c.release_id == release_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
     return None if row is None else _release(row)
 
 
-def _get(connection: Connection, release_id: str) -> Release:
-    release = _find(connection, release_id) if is_release_id(release_id) else None
+def get_on(connection: Connection, release_id: str, *, lock: bool = False) -> Release:
+    """`get` inside the caller's transaction; with `lock` nobody else changes it until that ends."""
+    release = _find(connection, release_id, lock=lock) if is_release_id(release_id) else None
     if release is None:
         found = f"{release_id!a:.80}"  # what came from outside must not move the cursor of a terminal
         raise ReleaseError("release is unknown", where="store", expected="an id from the list", found=found, next_step="footfall release list")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from footfall.contracts import C
 
-SCHEMA_REVISION: Final = "0003"
+SCHEMA_REVISION: Final = "0004"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 VERSION_TABLE: Final = "footfall_schema"
@@ -137,6 +137,16 @@ releases: Final = sa.Table(
     sa.Column("decision", Words),
     sa.Column("parent", Id(64)),
     sa.Column("bento_tag", Id(160)),
+)
+
+# shadow and canary, one of each at most; no release is both
+arms: Final = sa.Table(
+    "footfall_arms",
+    metadata,
+    sa.Column("arm", Id(32), primary_key=True),
+    sa.Column("release_id", Id(64), nullable=False, unique=True),
+    sa.Column("share", sa.Double, nullable=False),
+    _moment("since"),
 )
 
 reviews: Final = sa.Table(

@@ -296,7 +296,7 @@ def test_metrics_count_by_release_and_name_no_user(service: Service) -> None:
     ask(service.app, "GET", "/v1/../../etc/passwd")
     page = ask(service.app, "GET", "/metrics").body.decode()
     release = service.changeover.ranker.release_id  # type: ignore[union-attr]
-    assert f'footfall_slates_total{{degraded="no_history",release="{release}"}} 1.0' in page
+    assert f'footfall_slates_total{{arm="champion",degraded="no_history",release="{release}"}} 1.0' in page
     assert 'footfall_events_total{outcome="rejected"} 1.0' in page
     assert f'footfall_release{{release="{release}"}} 1.0' in page
     assert "ann" not in page

@@ -155,7 +155,7 @@ def test_ids_made_in_one_tick_of_the_clock_are_all_different(service: Service, m
     written, ranker = NothingWritten(), service.changeover.ranker
     asked = read_slate_request({"k": 1, "user_id": "ann"}, now_us=us(START), pseudonymise=str, replay_clock=False)
     slate = ranker.recommend(ranker.encode([answering.History([], [], [])]), us(START), answering.Wishes(1), "fused")[0]  # type: ignore[union-attr]
-    one: Any = answering.Answering(service.store, written, SimpleNamespace(ranker=ranker), service.measures)  # type: ignore[arg-type]
+    one: Any = answering.Answering(service.store, written, service.changeover, service.measures)  # type: ignore[arg-type]
     one._ranking = SimpleNamespace(rank=lambda *_: slate)
     told = {one.recommend(asked)["request_id"] for _ in range(count)}
     trial.note(event_ids=len(made), request_ids=len(told))

@@ -13,10 +13,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bentos.web.counting import Counting
+from footfall.store import arms
 from tests.unit.bentos.asgi import ask
-from tests.unit.bentos.conftest import Service
+from tests.unit.bentos.conftest import AS_OF, Service
 from tests.unit.bentos.test_answers_over_http import bought, post_events, recommend
+from tests.unit.bentos.test_arms import broken, candidate, look, raising
 from tests.unit.bentos.test_rule_doors import PIN, put
+from tests.unit.bentos.test_shadowing import counted, until
 
 DASHBOARD = json.loads((Path(__file__).parents[3] / "docs" / "grafana.json").read_text(encoding="utf-8"))
 NAME = re.compile(r"\bfootfall_\w+")
@@ -32,6 +35,22 @@ def queries(part: Any) -> Iterator[str]:
             yield from queries(one)
 
 
+def with_arms(service: Service) -> None:
+    """A shadow that makes a slate, then a canary that fails on a request."""
+    shadow = candidate(service, "b")
+    arms.begin_shadow(service.engine, shadow, AS_OF)
+    look(service)
+    service.answering._shadowing.start()
+    recommend(service, user_id="ann")
+    until(lambda: counted(service, shadow) == 1)
+    service.answering._shadowing.close()
+    arms.begin_canary(service.engine, shadow, 0.999_999, AS_OF)
+    service.changeover.look()
+    with pytest.MonkeyPatch.context() as patch:
+        broken(patch, shadow, raising(ValueError))
+        recommend(service, user_id="ann")
+
+
 @pytest.fixture
 def samples(start: Callable[..., Service]) -> dict[str, set[str]]:
     """Name -> labels of every sample on the metrics page, after some of everything."""
@@ -42,6 +61,7 @@ def samples(start: Callable[..., Service]) -> dict[str, set[str]]:
     recommend(service, user_id="ann")
     recommend(service, filters={"brands": ["Nobody"]})
     ask(app, "GET", "/nowhere")
+    with_arms(service)
     service.written()
     page = ask(app, "GET", "/metrics").body.decode()
     found: dict[str, set[str]] = {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_positions_are_counted_by_reason_by_chance_and_by_tail(ranker: Recommend
 
     assert [counted.of("positions", release=release, reason=reason) for reason in ("popular", "taste", "similar")] == [1, 3, None]
     assert (counted.of("positions_drawn", release=release), counted.of("positions_tail", release=release)) == (2, 2)
-    assert counted.of("slates", release=release, degraded="no") == 1
+    assert counted.of("slates", release=release, degraded="no", arm="champion") == 1
     assert counted.of("slates_empty", release=release) == counted.of("slates_ruled", release=release) == 0
 
 
@@ -64,7 +65,7 @@ def test_a_slate_counts_once_as_ruled_however_many_rules_touch_it_and_when_a_rul
 def test_an_empty_slate_is_counted_as_empty_whatever_else_is_said_of_it(ranker: Recommender) -> None:
     counted, release = Counted(), ranker.release_id
     counted.showing.count(ranker, Slate([], "fused", "nothing_passes"), "history_unavailable")
-    assert counted.of("slates", release=release, degraded="history_unavailable") == 1
+    assert counted.of("slates", release=release, degraded="history_unavailable", arm="champion") == 1
     assert counted.of("slates_empty", release=release) == 1
     assert counted.of("positions_tail", release=release) == 0
 
@@ -73,14 +74,14 @@ def test_the_tail_is_that_of_the_release_that_serves(service: Service) -> None:
     showing = Showing(service.measures)
     first = service.changeover.ranker
     assert first is not None
-    assert showing._tail_of(first) == {"d", "e"}
+    assert showing.tail_of(first) == {"d", "e"}
     service.promote("b")
     service.changeover.look()
     second = service.changeover.ranker
     assert second is not None
     assert second is not first
     object.__setattr__(second.bundle, "popularity", np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
-    assert showing._tail_of(second) == {"a", "b"}
+    assert showing.tail_of(second) == {"a", "b"}
 
 
 def test_every_way_to_a_slate_is_counted(service: Service) -> None:
@@ -92,3 +93,17 @@ def test_every_way_to_a_slate_is_counted(service: Service) -> None:
     rows = [text for text in page.splitlines() if text.startswith("footfall_slates_total")]
     assert sum(float(text.rpartition(" ")[2]) for text in rows) == 5
     assert next(text for text in page.splitlines() if text.startswith("footfall_slate_seconds_count")).endswith(" 1.0")
+
+
+def test_the_tail_of_each_release_is_found_once_and_goes_with_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    showing, found = Showing(service.measures), list[str]()
+    monkeypatch.setattr("bentos.shown.long_tail", lambda ranker: found.append(ranker.release_id) or frozenset())
+    rankers = [Recommender.open(service.bundles / name) for name in ("a", "b")]
+    for _ in range(3):
+        for ranker in rankers:
+            showing.count(ranker, Slate([line(1, "a", "popular")], "fused", None))
+    assert found == [ranker.release_id for ranker in rankers]
+    del ranker
+    rankers.clear()
+    gc.collect()
+    assert len(showing._tails) == 0
