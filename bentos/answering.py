@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from bentos.answers import because_json, policy_of, row_json, slate_json
@@ -15,40 +15,30 @@ from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
 from bentos.ranking import Ranking
+from bentos.segments import Segments
 from bentos.shop_window import Shop, ShopWindow
+from bentos.shoppers import NOTHING, Known, Shoppers
 from bentos.shown import Showing
 from bentos.waiting import heed, patience_now
 from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
-from footfall.contracts import C
 from footfall.core.exploration import Exploration
+from footfall.core.metrics import Float64
+from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
 from footfall.core.rules import Ruling
 from footfall.core.slates import Drawing
-from footfall.errors import StoreError
 from footfall.home import home_page
 from footfall.recommender import POPULARITY, History, Recommender, Scored, Slate, Wishes
-from footfall.rules import segments_of
-from footfall.store.events import Appended, UserHistory
-from footfall.store.serving import StoredUser, read_user
+from footfall.store.events import Appended
 
 logger = logging.getLogger("footfall.service")
 
 ARM = "champion"
-HISTORY_UNAVAILABLE = "history_unavailable"
-NO_CONSENT = "no_consent"
 MODEL_FAILED = "model_failed"
 _CART = "cart"
-_NOBODY = StoredUser(True, UserHistory([], [], []))
+_UNSCORED = (NO_HISTORY, SCORES_NOT_FINITE, MODEL_FAILED)
+"""Why a user gets what is popular."""
 _NOTHING_DRAWN = Exploration()
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What is known of a shopper: history and segments, and why it is less than it should be."""
-
-    history: History
-    segments: frozenset[str]
-    degraded: str | None
 
 
 class Answering:
@@ -67,6 +57,8 @@ class Answering:
         self._ranking = Ranking()
         self.shop_window = ShopWindow(store)
         self.shop_window.look()
+        self.segments = Segments(store, lambda: changeover.ranker)
+        self._shoppers = Shoppers(store, self.segments)
 
     @property
     def store(self) -> LiveStore:
@@ -79,12 +71,14 @@ class Answering:
         return self._changeover.ranker is not None
 
     def start(self) -> None:
-        """Look each second for what the shop says."""
+        """Look each second for what the shop says, and now and then for what is popular in its segments."""
         self.shop_window.start()
+        self.segments.start()
 
     def close(self) -> None:
         """Look no more."""
         self.shop_window.close()
+        self.segments.close()
 
     def describe(self) -> dict[str, Any]:
         """What serves, for operators."""
@@ -111,10 +105,10 @@ class Answering:
         """
         started = time.perf_counter()
         ranker, shop = self._open()
-        known = self._known(request.shopper, ranker, shop)
+        known = self._shoppers.known(request.shopper, ranker, ruled=len(shop.book) > 0)
         request_id = request_id or uuid.uuid4().hex
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, request_id)
-        slate = self._rank(ranker, known.history, request.shopper.at_us, wishes)
+        slate = self._slate(ranker, request.shopper, known, wishes)
         if shown:
             self._log(request.shopper, request_id, ranker.release_id, slate)
             self._showing.count(ranker, slate, known.degraded)
@@ -155,8 +149,11 @@ class Answering:
             Problem: 503, no release is open yet.
         """
         ranker, shop = self._open()
-        known = self._known(request.shopper, ranker, shop)
+        known = self._shoppers.known(request.shopper, ranker, ruled=len(shop.book) > 0)
         scored: Scored = ranker.score(ranker.encode([known.history]), request.shopper.at_us, [request.item_ids])[0]
+        popular = self._popular(ranker, request.shopper, known, scored.degraded)
+        if popular is not None:
+            scored = Scored(ranker.read_scores(popular, request.item_ids), scored.degraded)
         items = [{"item_id": item_id, "score": score} for item_id, score in zip(request.item_ids, scored.scores, strict=True)]
         return {"release": ranker.release_id, "degraded": known.degraded or scored.degraded, "items": items}
 
@@ -167,10 +164,14 @@ class Answering:
             Problem: 503, no release is open yet.
         """
         ranker, shop = self._open()
-        known = self._known(request.shopper, ranker, shop)
+        known = self._shoppers.known(request.shopper, ranker, ruled=len(shop.book) > 0)
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
-        at_us = request.shopper.at_us
-        rows = [(uuid.uuid4().hex, row) for row in home_page(ranker, ranker.encode([known.history]), at_us, wishes, shop.facts, request.rows)]
+        history, at_us = ranker.encode([known.history]), request.shopper.at_us
+        page = home_page(ranker, history, at_us, wishes, shop.facts, request.rows)
+        popular = self._popular(ranker, request.shopper, known, next((row.slate.degraded for row in page if row.slate.degraded in _UNSCORED), None))
+        if popular is not None:
+            page = home_page(ranker, history, at_us, replace(wishes, popular=popular), shop.facts, request.rows)
+        rows = [(uuid.uuid4().hex, row) for row in page]
         for request_id, row in rows:
             self._log(request.shopper, request_id, ranker.release_id, row.slate)
             self._showing.count(ranker, row.slate, known.degraded)
@@ -195,27 +196,6 @@ class Answering:
             raise busy("no release is open yet")
         return ranker, self.shop_window.of(ranker.vocabulary)
 
-    def _known(self, shopper: Shopper, ranker: Recommender, shop: Shop) -> _Known:
-        stored, degraded = _NOBODY, None
-        if shopper.user_id is not None:
-            wanted = {"signals": ranker.reads_signals, "attributes": len(shop.book) > 0}
-            try:
-                stored = self._store.call(read_user, shopper.user_id, shopper.at_us, ranker.history_events, **wanted)
-                if not stored.consented:
-                    return _Known(History([], [], []), frozenset(), NO_CONSENT)
-            except StoreError:
-                degraded = HISTORY_UNAVAILABLE
-        inline, past = shopper.events, stored.history
-        history = History(
-            past.item_ids + [event.get(C.ITEM_ID) for event in inline],
-            past.event_types + [event[C.EVENT_TYPE] for event in inline],
-            # an event of this very session without a moment happened just before the request
-            past.occurred_at_us + [event.get(C.OCCURRED_AT, shopper.at_us - 1) for event in inline],
-            (past.queries or [None] * len(past.item_ids)) + [event.get(C.QUERY) for event in inline],
-            (past.durations_s or [None] * len(past.item_ids)) + [event.get(C.DURATION_S) for event in inline],
-        )
-        return _Known(history, segments_of(stored.attributes), degraded)
-
     def _wishes(self, shelf: Shelf, shop: Shop, shopper: Shopper, segments: frozenset[str], request_id: str | None) -> Wishes:
         """What the slate must be, and who has a say in it."""
         withdrawn = shop.facts.withdrawn
@@ -236,14 +216,25 @@ class Answering:
             drawing=Drawing(self._exploration, request_id) if drawn and request_id is not None else None,
         )
 
+    def _slate(self, ranker: Recommender, shopper: Shopper, known: Known, wishes: Wishes) -> Slate:
+        """The slate, of what is popular in the shopper's segments where the shopper cannot be scored and they are known."""
+        slate = self._rank(ranker, known.history, shopper.at_us, wishes)
+        popular = self._popular(ranker, shopper, known, slate.degraded)
+        if popular is None:
+            return slate
+        history = NOTHING if slate.degraded == MODEL_FAILED else known.history  # the history may be what the release failed on
+        wishes = replace(wishes, popular=popular)
+        return replace(ranker.recommend(ranker.encode([history]), shopper.at_us, wishes, POPULARITY)[0], degraded=slate.degraded)
+
+    def _popular(self, ranker: Recommender, shopper: Shopper, known: Known, degraded: str | None) -> Float64 | None:
+        return self._shoppers.popular(shopper, known, ranker) if degraded in _UNSCORED else None
+
     def _rank(self, ranker: Recommender, history: History, at_us: int, wishes: Wishes) -> Slate:
         try:
             return self._ranking.rank(ranker, history, at_us, wishes)
         except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
             logger.exception("release %s failed on a request; the popular items are shown", ranker.release_id)
-        nothing = ranker.encode([History([], [], [])])
-        popular = ranker.recommend(nothing, at_us, wishes, POPULARITY)[0]
-        return Slate(popular.items, popular.policy, MODEL_FAILED, popular.kept_out)
+        return replace(ranker.recommend(ranker.encode([NOTHING]), at_us, wishes, POPULARITY)[0], degraded=MODEL_FAILED)
 
     def _log(self, shopper: Shopper, request_id: str, release_id: str, slate: Slate) -> None:
         if shopper.user_id is None:  # of who is nobody in particular nothing is kept
