@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from bentos.answers import because_json, policy_of, row_json, slate_json
@@ -15,41 +13,23 @@ from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shoppe
 from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
-from bentos.ranking import Ranking
+from bentos.segments import Segments
 from bentos.shadowing import Shadowing
 from bentos.shop_window import Shop, ShopWindow
+from bentos.shoppers import Known, Shoppers
 from bentos.shown import Showing
+from bentos.slating import Slating
 from bentos.waiting import heed, patience_now
 from bentos.web.problems import busy
 from bentos.wishing import wishes_of
 from bentos.writer import QueueFullError, Row, Writer
-from footfall.contracts import C
 from footfall.core.exploration import Exploration
 from footfall.core.slates import Drawing
-from footfall.errors import StoreError
-from footfall.home import home_page
-from footfall.recommender import POPULARITY, History, Recommender, Scored, Slate, Wishes
-from footfall.rules import segments_of
-from footfall.store.arms import CANARY, CHAMPION
-from footfall.store.events import Appended, UserHistory
-from footfall.store.serving import StoredUser, read_user
+from footfall.recommender import Recommender, Slate, Wishes
+from footfall.store.arms import CHAMPION
+from footfall.store.events import Appended
 
-logger = logging.getLogger("footfall.service")
-
-HISTORY_UNAVAILABLE = "history_unavailable"
-NO_CONSENT = "no_consent"
-MODEL_FAILED = "model_failed"
-_NOBODY = StoredUser(True, UserHistory([], [], []))
 _NOTHING_DRAWN = Exploration()
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What is known of a shopper: history and segments, and why it is less than it should be."""
-
-    history: History
-    segments: frozenset[str]
-    degraded: str | None
 
 
 class Answering:
@@ -65,9 +45,11 @@ class Answering:
     ) -> None:
         self._store, self._writer, self._changeover, self._measures = store, writer, changeover, measures
         self._exploration, self._showing = exploration, Showing(measures)
-        self._ranking, self._canary_ranking = Ranking(), Ranking()  # whom the champion answers does not wait for the canary
         self.shop_window = ShopWindow(store)
         self.shop_window.look()
+        self.segments = Segments(store, lambda: changeover.ranker)
+        self._shoppers = Shoppers(store, self.segments)
+        self._slating = Slating(self._shoppers)
         self._shadowing = Shadowing(lambda: changeover.arms.shadow, self._unseen, measures)
         changeover.prepare_with(self._prepare)
 
@@ -82,8 +64,9 @@ class Answering:
         return self._changeover.ranker is not None
 
     def start(self) -> None:
-        """Look each second for what the shop says, and open shadow and canary."""
+        """Look for what the shop says and for what is popular in its segments, and open shadow and canary."""
         self.shop_window.start()
+        self.segments.start()
         self._changeover.arms.start()
         self._shadowing.start()
 
@@ -92,6 +75,7 @@ class Answering:
         self._shadowing.close()
         self._changeover.arms.close()
         self.shop_window.close()
+        self.segments.close()
 
     def describe(self) -> dict[str, Any]:
         """What serves, for operators."""
@@ -108,7 +92,7 @@ class Answering:
 
     def at_once(self, request: SlateRequest) -> bool:
         """Whether `recommend` would take so little, and nothing from the store, that a thread of its own costs more than it saves."""
-        return request.shopper.user_id is None and not request.explain and self._ranking.quick
+        return request.shopper.user_id is None and not request.explain and self._slating.quick
 
     def recommend(self, request: SlateRequest, *, request_id: str | None = None, shown: bool = True) -> dict[str, Any]:
         """Answer one slate request and log the exposure of a user's; blocks for a millisecond or some.
@@ -133,7 +117,7 @@ class Answering:
         ranker, shop = served.ranker, self.shop_window.of(served.ranker.vocabulary)
         known = self._known(request.shopper, ranker, shop)
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, request_id)
-        slate = self._rank(served, known.history, request.shopper.at_us, wishes)
+        slate = self._slating.slate(served, request.shopper, known, wishes)
         self._measures.time_slate(ranker.release_id, time.perf_counter() - started)
         found = {"request_id": request_id, "release": ranker.release_id, "arm": served.arm, **slate_json(slate, known.degraded)}
         if request.explain:
@@ -180,8 +164,7 @@ class Answering:
     def _score(self, served: Served, request: ScoreRequest) -> dict[str, Any]:
         ranker = served.ranker
         known = self._known(request.shopper, ranker, self.shop_window.of(ranker.vocabulary))
-        scored: Scored = ranker.score(ranker.encode([known.history]), request.shopper.at_us, [request.item_ids])[0]
-        served.require_finite([scored.degraded])
+        scored = self._slating.scores(served, request.shopper, known, request.item_ids)
         items = [{"item_id": item_id, "score": score} for item_id, score in zip(request.item_ids, scored.scores, strict=True)]
         return {"release": ranker.release_id, "degraded": known.degraded or scored.degraded, "items": items}
 
@@ -197,9 +180,8 @@ class Answering:
         ranker, shop = served.ranker, self.shop_window.of(served.ranker.vocabulary)
         known = self._known(request.shopper, ranker, shop)
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
-        at_us = request.shopper.at_us
-        rows = [(uuid.uuid4().hex, row) for row in home_page(ranker, ranker.encode([known.history]), at_us, wishes, shop.facts, request.rows)]
-        served.require_finite(row.slate.degraded for _, row in rows)
+        page = self._slating.page(served, request.shopper, known, wishes, shop.facts, request.rows)
+        rows = [(uuid.uuid4().hex, row) for row in page]
         found = [row_json(request_id, row) for request_id, row in rows]
         for request_id, row in rows:
             self._log(request.shopper, request_id, served, row.slate)
@@ -242,43 +224,11 @@ class Answering:
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
         return shadow.recommend(shadow.encode([known.history]), request.shopper.at_us, wishes)[0]
 
-    def _known(self, shopper: Shopper, ranker: Recommender, shop: Shop) -> _Known:
-        stored, degraded = _NOBODY, None
-        if shopper.user_id is not None:
-            wanted = {"signals": ranker.reads_signals, "attributes": len(shop.book) > 0}
-            try:
-                stored = self._store.call(read_user, shopper.user_id, shopper.at_us, ranker.history_events, **wanted)
-                if not stored.consented:
-                    return _Known(History([], [], []), frozenset(), NO_CONSENT)
-            except StoreError:
-                degraded = HISTORY_UNAVAILABLE
-        inline, past = shopper.events, stored.history
-        history = History(
-            past.item_ids + [event.get(C.ITEM_ID) for event in inline],
-            past.event_types + [event[C.EVENT_TYPE] for event in inline],
-            # an event of this very session without a moment happened just before the request
-            past.occurred_at_us + [event.get(C.OCCURRED_AT, shopper.at_us - 1) for event in inline],
-            (past.queries or [None] * len(past.item_ids)) + [event.get(C.QUERY) for event in inline],
-            (past.durations_s or [None] * len(past.item_ids)) + [event.get(C.DURATION_S) for event in inline],
-        )
-        return _Known(history, segments_of(stored.attributes), degraded)
+    def _known(self, shopper: Shopper, ranker: Recommender, shop: Shop) -> Known:
+        return self._shoppers.known(shopper, ranker, ruled=len(shop.book) > 0)
 
     def _wishes(self, shelf: Shelf, shop: Shop, shopper: Shopper, segments: frozenset[str], request_id: str | None) -> Wishes:
         return wishes_of(shelf, shop, shopper, segments, None if request_id is None else Drawing(self._exploration, request_id))
-
-    def _rank(self, served: Served, history: History, at_us: int, wishes: Wishes) -> Slate:
-        ranker = served.ranker
-        if served.arm == CANARY:
-            slate = self._canary_ranking.rank(ranker, history, at_us, wishes)
-            served.require_finite([slate.degraded])
-            return slate
-        try:
-            return self._ranking.rank(ranker, history, at_us, wishes)
-        except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
-            logger.exception("release %s failed on a request; the popular items are shown", ranker.release_id)
-        nothing = ranker.encode([History([], [], [])])
-        popular = ranker.recommend(nothing, at_us, wishes, POPULARITY)[0]
-        return Slate(popular.items, popular.policy, MODEL_FAILED, popular.kept_out)
 
     def _log(self, shopper: Shopper, request_id: str, served: Served, slate: Slate) -> None:
         if shopper.user_id is None:  # of who is nobody in particular nothing is kept

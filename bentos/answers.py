@@ -8,13 +8,13 @@ import numpy as np
 
 from footfall.core.explanations import EXPLAINED
 from footfall.home import Row
-from footfall.recommender import POPULARITY, History, Recommender, Slate
+from footfall.recommender import POPULARITY, POPULARITY_IN_SEGMENT, History, Recommender, Slate
 from footfall.store.moments import from_us
 
 
 def policy_of(slate: Slate) -> str:
-    """What ordered the items: a degraded slate's are the popular ones."""
-    return slate.policy if slate.degraded is None else POPULARITY
+    """What ordered the items: a degraded slate's are the popular ones, of the user's segments or of everybody."""
+    return slate.policy if slate.degraded is None or slate.policy == POPULARITY_IN_SEGMENT else POPULARITY
 
 
 def slate_json(slate: Slate, degraded: str | None = None) -> dict[str, Any]:

@@ -10,11 +10,19 @@ from footfall.core.slates import Filters
 
 @dataclass(frozen=True)
 class Shopper:
-    """Who is asked for: a user of the store, the events in the request, both, or nobody in particular."""
+    """Who is asked for: a user of the store, the events in the request, both, or nobody in particular.
+
+    Attributes:
+        user_id: a pseudonym.
+        at_us: the moment of asking.
+        events: of this very session.
+        segments: that the request puts the shopper into, beside those of the user's attributes.
+    """
 
     user_id: str | None
     at_us: int
     events: list[dict[str, Any]] = field(default_factory=list)
+    segments: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from bentos.answering import HISTORY_UNAVAILABLE, NO_CONSENT, Answering
+from bentos.answering import Answering
 from bentos.asking import Shelf, Shopper, SlateRequest
 from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
 from bentos.registry import bundle_path
+from bentos.shoppers import HISTORY_UNAVAILABLE, NO_CONSENT
 from bentos.writer import Writer
 from footfall.contracts import ADVERTISE, EXPOSURES, PERSONALISE, TIMESTAMP, C
 from footfall.core.exploration import Exploration
@@ -78,6 +79,7 @@ def opened(settings: Settings) -> Iterator[Answering]:
         answering = Answering(store, writer, _champion(settings, store, measures), measures, Exploration(settings.explore))
         if store.away or not answering.shop_window.known:
             raise StoreError("items and rules of the shop cannot be read", where="live store", next_step="footfall doctor")
+        answering.segments.look()
         yield answering
     finally:
         writer.close()

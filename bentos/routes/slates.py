@@ -6,9 +6,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from bentos.answering import HISTORY_UNAVAILABLE, MODEL_FAILED, NO_CONSENT
 from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
 from bentos.routes.events import EVENT_FIELDS, masked
+from bentos.segments import LONGEST_WORD
+from bentos.shoppers import HISTORY_UNAVAILABLE, NO_CONSENT
+from bentos.slating import MODEL_FAILED
 from bentos.web.endpoints import READ, Asked, Endpoint
 from bentos.web.fields import INT64, Field, Record, Schema, identifier, integer, list_of, number, object_schema, pattern, text, truth
 from bentos.web.problems import answer
@@ -49,6 +51,7 @@ FILTERS = Record(
 _SHOPPER: dict[str, Field] = {
     C.USER_ID: identifier(128),
     "events": list_of(INLINE_EVENT.field().then(masked), MAX_INLINE_EVENTS).said("Read together with the stored history"),
+    "segments": list_of(text(LONGEST_WORD), MAX_WORDS).said("Segments that the shopper is in, beside those of the user's attributes"),
 }
 _SHELF: dict[str, Field] = {
     "k": integer(1, MAX_K).said("Positions", default=10),
@@ -167,7 +170,8 @@ def slate_request(asked: Asked) -> SlateRequest:
 
 def _shopper(asked: Asked) -> Shopper:
     user_id = asked.body.get(C.USER_ID)
-    return Shopper(None if user_id is None else asked.parts.pseudonymise(user_id), asked.at_us, asked.body.get("events", []))
+    pseudonym = None if user_id is None else asked.parts.pseudonymise(user_id)
+    return Shopper(pseudonym, asked.at_us, asked.body.get("events", []), frozenset(asked.body.get("segments", [])))
 
 
 def _shelf(body: dict[str, Any], context: list[str]) -> Shelf:

@@ -23,7 +23,7 @@ from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
 from footfall.core.parts import PartReader, Parts, RememberingScorer, Scorer, knows_anything
-from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, POPULARITY, Policies
+from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, POPULARITY, POPULARITY_IN_SEGMENT, Policies
 from footfall.core.quantised import ITEM_TABLE
 from footfall.core.related import Related
 from footfall.core.sequences import Int64, Sequences
@@ -34,7 +34,7 @@ from footfall.documents import Manifest
 from footfall.errors import BundleError, ContractError
 from footfall.signing import VerifyKeys
 
-__all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "POPULARITY"]
+__all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "POPULARITY", "POPULARITY_IN_SEGMENT"]
 __all__ += ["EXPLAINED", "Explanation", "History", "Line", "Ranking", "Recommender", "Scored", "Slate", "Wishes"]
 
 _PLAIN = Wishes()
@@ -282,9 +282,12 @@ class Recommender:
         parts = self.parts(sequences, at, self.needed(policy))
         rows, scored = self.combine(parts, policy), []
         for row, wanted, degraded in zip(rows, item_ids, parts.degraded, strict=True):
-            found = self.vocabulary.encode(list(wanted))
-            scored.append(Scored([float(row[index - 1]) if index else None for index in found], degraded))
+            scored.append(Scored(self.read_scores(row, wanted), degraded))
         return scored
+
+    def read_scores(self, row: Float64, item_ids: Sequence[str]) -> list[float | None]:
+        """The scores of some items in a row (V,), in their order; None for one that the release does not know."""
+        return [float(row[index - 1]) if index else None for index in self.vocabulary.encode(list(item_ids))]
 
 
 def _scorer(bundle: Bundle, threads: int | None, *, streaming: bool) -> Scorer:

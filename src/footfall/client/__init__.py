@@ -86,6 +86,7 @@ class Client:
         user_id: str | None = None,
         *,
         events: Sequence[Event] | None = None,
+        segments: Sequence[str] | None = None,
         k: int | None = None,
         place: str | None = None,
         context_item_id: str | None = None,
@@ -97,8 +98,8 @@ class Client:
         at: Moment | None = None,
     ) -> Slate:
         """A slate for a user of the shop, for the events of this very session, for both, or for nobody in particular."""
-        body = body_of(user_id=user_id, events=events, k=k, place=place, context_item_id=context_item_id, exclude=exclude)
-        body |= body_of(exclude_bought=exclude_bought, filters=filters, diversity=diversity, explain=explain, at=at)
+        body = body_of(user_id=user_id, events=events, segments=segments, k=k, place=place, context_item_id=context_item_id)
+        body |= body_of(exclude=exclude, exclude_bought=exclude_bought, filters=filters, diversity=diversity, explain=explain, at=at)
         return read(Slate, self._ask("recommend", body, again=user_id is None))
 
     def similar(
@@ -132,16 +133,24 @@ class Client:
         return read(ItemSlate, self._ask("complementary", body, again=True))
 
     def score(
-        self, item_ids: Sequence[str], user_id: str | None = None, *, events: Sequence[Event] | None = None, at: Moment | None = None
+        self,
+        item_ids: Sequence[str],
+        user_id: str | None = None,
+        *,
+        events: Sequence[Event] | None = None,
+        segments: Sequence[str] | None = None,
+        at: Moment | None = None,
     ) -> Scores:
         """How some items stand with a user, or with the events of a session."""
-        return read(Scores, self._ask("score", body_of(item_ids=item_ids, user_id=user_id, events=events, at=at), again=True))
+        body = body_of(item_ids=item_ids, user_id=user_id, events=events, segments=segments, at=at)
+        return read(Scores, self._ask("score", body, again=True))
 
     def home(
         self,
         user_id: str | None = None,
         *,
         events: Sequence[Event] | None = None,
+        segments: Sequence[str] | None = None,
         k: int | None = None,
         exclude: Sequence[str] | None = None,
         filters: Filters | None = None,
@@ -150,7 +159,8 @@ class Client:
         at: Moment | None = None,
     ) -> Page:
         """A home page: at most `rows` titled rows of `k` items, ordered for the user."""
-        body = body_of(user_id=user_id, events=events, k=k, exclude=exclude, filters=filters, diversity=diversity, rows=rows, at=at)
+        body = body_of(user_id=user_id, events=events, segments=segments, k=k, exclude=exclude)
+        body |= body_of(filters=filters, diversity=diversity, rows=rows, at=at)
         return read(Page, self._ask("home", body, again=user_id is None))
 
     def send_events(self, events: Iterable[Event], *, at: Moment | None = None) -> Stored:

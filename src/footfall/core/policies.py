@@ -20,8 +20,12 @@ BASELINES = (POPULARITY, "personal_frequency_90d", "item_to_item")
 """What a model must not be worse than."""
 POLICIES = ("model", "habits", FUSED, FUSED_WITHOUT_MODEL, *BASELINES)
 """Every policy that can be asked for; the names say the usual parameters, the bundle holds the real ones."""
+POPULARITY_IN_SEGMENT = "popularity_in_segment_28d"
+"""What orders the slate of a user who cannot be scored, but whose segments are known. It is not asked for: wishes bring its scores."""
 POPULAR = "popular"
 """Reason of an item that stands there only because many buy it."""
+POPULAR_IN_SEGMENT = "popular_in_segment"
+"""Reason of an item that stands there because many buy it, users of the same segments above all."""
 
 TOGETHER = "often_bought_together"
 """Reason of an item that is bought with what the user has, or looks at."""
@@ -92,6 +96,8 @@ class Policies:
 
     def reasons(self, user: int, columns: Int64, parts: Parts, policy: str) -> list[str]:
         """Why each item stands there: it was bought before, or else by the part that gives it most, or else because it is popular."""
+        if policy == POPULARITY_IN_SEGMENT:
+            return [POPULAR_IN_SEGMENT] * len(columns)
         if parts.degraded[user] or policy == POPULARITY:
             return [POPULAR] * len(columns)
         weights = self.weights.get(policy, {})

@@ -11,7 +11,7 @@ from footfall.core.context import in_cart
 from footfall.core.item_facts import CatalogueFacts
 from footfall.core.metrics import Float64
 from footfall.core.parts import Parts
-from footfall.core.policies import POPULAR, POPULARITY, TOGETHER, Policies
+from footfall.core.policies import POPULAR, POPULARITY, POPULARITY_IN_SEGMENT, TOGETHER, Policies
 from footfall.core.related import NOT_TOGETHER, Related, companions, substitutes
 from footfall.core.sequences import Int32, Int64, Sequences
 from footfall.core.slates import NOTHING_PASSES, Chosen, Line, Slate, Wishes, compose, lean
@@ -49,8 +49,10 @@ class SlateMaker:
         if len(asked) != users:
             raise ContractError("wishes do not fit the users", where="wishes", expected=f"those of {users} users", found=len(asked))
         shape = (len(self.vocabulary),)
-        if wrong := [wish.allowed.shape for wish in asked if wish.allowed is not None and wish.allowed.shape != shape]:
-            raise ContractError("mask of allowed items does not fit the vocabulary", where="allowed", expected=shape, found=wrong[0])
+        for name in ("allowed", "popular"):
+            rows = [row for wish in asked if (row := getattr(wish, name)) is not None]
+            if wrong := [row.shape for row in rows if row.shape != shape]:
+                raise ContractError("wishes do not fit the vocabulary", where=name, expected=shape, found=wrong[0])
         return asked
 
     def looked_at(self, asked: Sequence[Wishes]) -> list[Int32] | None:
@@ -74,6 +76,8 @@ class SlateMaker:
             page: indices of items that stand on the page already, in arrays: none of them is shown, and the slate leans to what goes with them.
             bought: indices of items that the user has bought, 0 for none; left out where the wish says so.
         """
+        if wish.popular is not None and (parts.degraded[0] or policy == POPULARITY):
+            row, policy = wish.popular.copy(), POPULARITY_IN_SEGMENT
         there = np.unique(np.concatenate(page)) if page else _NOTHING
         gained = lean(row, self.related.together(there - 1)) if len(there) else None
         scores = row if gained is None else row + gained

@@ -123,6 +123,7 @@ class Wishes:
         cart: what lies in the user's cart is context too.
         ruling: the merchant's rules; None: none hold.
         drawing: None: nothing is left to chance.
+        popular: (V,) what is popular with users of the same segments, in the place of what is popular overall; None: overall.
 
     Raises:
         ContractError: k or diversity is out of bounds, or one id stands where a collection of ids is expected.
@@ -137,6 +138,7 @@ class Wishes:
     cart: bool = False
     ruling: Ruling | None = None
     drawing: Drawing | None = None
+    popular: Float64 | None = None
 
     def __post_init__(self) -> None:
         """Check the bounds."""

@@ -93,6 +93,16 @@ def test_wishes_reach_the_service(client: Client) -> None:
     assert [line.item_id for line in client.recommend(events=[{"item_id": "d", "event_type": "purchase"}], k=1).items] == ["d"]
 
 
+def test_a_client_may_say_the_segments(client: Client, service: Service) -> None:
+    golden = [f"golden {number}" for number in range(60)]
+    client.put_users({"user_id": user, "attributes": {"tier": "gold"}} for user in golden)
+    client.send_events(bought("e", user) for user in golden)
+    service.answering.segments.look()
+    slate, page = client.recommend(segments=["tier=gold"], at=AT), client.home(segments=["tier=gold"], k=2, at=AT)
+    assert [(found.policy, found.items[0].item_id) for found in (slate, page.rows[0])] == [("popularity_in_segment_28d", "e")] * 2
+    assert client.score(["e"], segments=["tier=gold"], at=AT).items[0].score == slate.items[0].score
+
+
 def test_slates_of_items_scores_and_a_page_come_typed(client: Client) -> None:
     client.send_events([bought("c")])
     similar, basket = client.similar("a", k=2), client.complementary(["a", "b"], k=2)

@@ -160,7 +160,7 @@ def test_every_page_that_the_door_knows_is_named() -> None:
 
 def test_every_word_of_degraded_and_of_reason_is_told_and_no_other() -> None:
     told = [word for word in first_cells("What `degraded` and `reason` say") if word not in ("degraded", "reason")]
-    reasons = {*policies._REASONS.values(), policies.POPULAR, slate_maker.SIMILAR}
+    reasons = {*policies._REASONS.values(), policies.POPULAR, policies.POPULAR_IN_SEGMENT, slate_maker.SIMILAR}
     assert sorted(told) == sorted({*slates.DEGRADED, *reasons})
     for words in (PLACES, KINDS, (home.FOR_YOU, home.BUY_AGAIN, home.BECAUSE, home.CATEGORY, home.POPULAR)):
         assert [word for word in words if f"`{word}`" not in PAGE] == []

@@ -126,11 +126,25 @@ def test_wishes_of_one_user_change_no_other_slate(recommender: Recommender) -> N
     assert together == [ask(recommender, history, wishes) for history, wishes in zip(histories, asked, strict=True)]
 
 
-def test_a_mask_of_another_vocabulary_is_refused(recommender: Recommender) -> None:
-    with pytest.raises(ContractError, match="allowed items does not fit"):
-        ask(recommender, REGULAR, Wishes(allowed=np.ones(5, bool)))
-    with pytest.raises(ContractError, match="allowed items does not fit"):
-        recommender.similar("a", Wishes(allowed=np.ones(5, bool)))
+@pytest.mark.parametrize("name", ["allowed", "popular"])
+def test_a_row_of_another_vocabulary_is_refused(recommender: Recommender, name: str) -> None:
+    wishes = Wishes(**{name: np.ones(5, bool if name == "allowed" else float)})
+    with pytest.raises(ContractError, match=f"wishes do not fit the vocabulary\n  where: {name}"):
+        ask(recommender, REGULAR, wishes)
+    with pytest.raises(ContractError, match=f"where: {name}"):
+        recommender.similar("a", wishes)
+
+
+def test_what_is_popular_elsewhere_stands_in_only_where_popularity_would(recommender: Recommender) -> None:
+    popular = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 1.0])
+    stranger = ask(recommender, NOBODY, Wishes(3, popular=popular, exclude=["e"], allowed=mask("bcdef")))
+    assert (shown(stranger), stranger.policy, stranger.degraded) == ("fdc", "popularity_in_segment_28d", "no_history")
+    assert {line.reason for line in stranger.items} == {"popular_in_segment"}
+    assert popular.tolist() == [0.0, 0.1, 0.2, 0.3, 0.4, 1.0]
+    for policy in POLICIES:
+        told = ask(recommender, REGULAR, Wishes(6, popular=popular), policy)
+        assert (told == ask(recommender, REGULAR, Wishes(6), policy)) is (policy != "popularity_28d")
+    assert shown(ask(recommender, REGULAR, Wishes(6, popular=popular), "popularity_28d")) == "fedcba"
 
 
 def test_a_diverse_slate_keeps_the_best_item_and_puts_what_is_unlike_it_next(recommender: Recommender) -> None:

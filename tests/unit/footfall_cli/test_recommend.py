@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from typer.testing import CliRunner, Result
 
 from benchmarks.random_bundle import write_random_bundle
-from bentos import answering, everybody
+from bentos import everybody, shoppers
 from bentos.answering import Answering
 from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
@@ -166,6 +166,15 @@ def test_each_slate_is_the_one_that_the_service_answers_at_that_moment(root: Pat
     assert {row["release"] for row in rows} == {summary["release"]}
 
 
+def test_a_newcomer_is_written_what_the_segment_buys(root: Path, shop: ASGIApp) -> None:
+    golden = [f"golden-{number}" for number in range(60)]
+    told(shop, "users", *[{"user_id": user, "attributes": {"tier": "gold"}} for user in [*golden, "cat"]])
+    bought(shop, *[(user, "e") for user in golden])
+    _, rows = written(root, "--k", "2")
+    assert [(row["item_id"], row["reason"]) for row in without_ids(rows, "cat")] == [("e", "popular_in_segment"), ("a", "popular_in_segment")]
+    assert [(row["item_id"], row["reason"]) for row in without_ids(rows, "dan")] == [("a", "popular"), ("b", "popular")]
+
+
 def test_slates_of_the_real_network_are_those_of_the_service(root: Path, tmp_path: Path, serve: Callable[..., ASGIApp]) -> None:
     write_random_bundle(tmp_path / "bundle", items=60, seed=3, dim=16)
     promote(root, tmp_path / "bundle")
@@ -293,7 +302,7 @@ def test_a_store_that_goes_away_leaves_no_file_of_popular_items(root: Path, shop
     def away(*_: object, **__: object) -> None:
         raise StoreError("gone")
 
-    monkeypatch.setattr(answering, "read_user", away)
+    monkeypatch.setattr(shoppers, "read_user", away)
     done = recommended(root, "--all", "--json")
     assert (done.exit_code, json.loads(done.stdout)["what"]) == (1, "histories cannot be read")
     assert list(Paths(root).slates.iterdir()) == []
