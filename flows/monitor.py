@@ -10,7 +10,6 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -37,6 +36,7 @@ from footfall.manifest import CACHE, check_manifest
 from footfall.params import Params, load_params
 from footfall.paths import Paths
 from footfall.settings import load_settings
+from footfall.signing import verify_keys_in
 from footfall.store import consent, exposures, releases, reviews
 from footfall.store import events as event_store
 from footfall.store.releases import Release
@@ -68,6 +68,7 @@ def monitor(until: datetime | None = None) -> dict[str, Any]:
 
     Raises:
         ReleaseError: there is no champion to watch.
+        SignatureError: the champion is not signed as FOOTFALL_VERIFY_KEYS asks.
         ServiceError: drift was found, and the event did not reach the Prefect server.
     """
     settings = load_settings()
@@ -213,8 +214,12 @@ def send_event(review: Review, champion: Release) -> UUID:
 
 
 def vocabulary_of(champion: Release) -> tuple[str, ...]:
-    """Items that the champion can recommend."""
-    return open_bundle(Path(bundle_path(champion.model_tag))).vocabulary.item_ids
+    """Items that the champion can recommend.
+
+    Raises:
+        SignatureError: it is not signed as FOOTFALL_VERIFY_KEYS asks.
+    """
+    return open_bundle(bundle_path(champion.model_tag), verify_keys_in()).vocabulary.item_ids
 
 
 def offline_hit_rate(champion: Release, test_days: int) -> monitoring.OfflineHitRate | None:

@@ -44,6 +44,7 @@ def release() -> dict[str, Any]:
 
     Raises:
         BundleError: there is no bundle, or not even its manifest can be read.
+        SignatureError: the champion is not signed as FOOTFALL_VERIFY_KEYS asks; the bundle stays a candidate.
         BusyError: a retrain is at work.
         WorkspaceError: this is no workspace.
     """
@@ -99,8 +100,13 @@ def enter_record(engine: Engine, paths: Paths) -> Release:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def judge(paths: Paths, params: Params, record: Release, champion: Release | None) -> Decision:
-    """Gather the evidence and decide. No retry: the same bundles would get the same decision."""
-    evidence = judging.judge(None if champion is None else registry.bundle_path(champion.model_tag), paths.bundle, paths.tables, params)
+    """Gather the evidence and decide. No retry: the same bundles would get the same decision.
+
+    Raises:
+        SignatureError: the champion is not signed as FOOTFALL_VERIFY_KEYS asks; nothing is decided.
+    """
+    folder = None if champion is None else registry.bundle_path(champion.model_tag)
+    evidence = judging.judge(folder, paths.bundle, paths.tables, params, verify_keys_in())
     outcome, reasons = decide(evidence, params.release)
     return Decision(record.release_id, None if champion is None else champion.release_id, outcome, reasons, evidence)
 

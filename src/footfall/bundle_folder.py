@@ -79,7 +79,8 @@ def require_signature(folder: Path, verify_keys: VerifyKeys) -> None:
     """Hold the signature of the bundle in `folder` against its manifest, and look no further.
 
     Raises:
-        BundleError: it is not signed by one of these keys.
+        SignatureError: it is not signed by one of these keys.
+        BundleError: there is no bundle.
     """
     check_signature(_manifest_bytes(folder), _signature_bytes(folder), verify_keys, where=signature_path(folder))
 

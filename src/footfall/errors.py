@@ -104,6 +104,10 @@ class BundleError(FootfallError):
     """A bundle is damaged, foreign or unusable."""
 
 
+class SignatureError(BundleError):
+    """A bundle is not signed by whom it should be."""
+
+
 class StoreError(FootfallError):
     """The live store refuses or cannot be reached."""
 

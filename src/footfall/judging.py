@@ -27,13 +27,14 @@ from footfall.core.parts import SCORES_NOT_FINITE
 from footfall.core.sequences import Int64
 from footfall.core.slices import slice_users
 from footfall.core.vocabulary import Vocabulary
-from footfall.errors import BundleError
+from footfall.errors import BundleError, SignatureError
 from footfall.frames.engine import frame, run
 from footfall.frames.events import interactions, without_users
 from footfall.frames.sequences import first_basket_targets
 from footfall.manifest import CACHE, check_manifest
 from footfall.params import Evaluate, Params
 from footfall.recommender import BASELINES, FUSED, History, Recommender, Wishes
+from footfall.signing import VerifyKeys
 from footfall.tables import read_parquet
 
 _REQUESTS = 30
@@ -61,23 +62,26 @@ class Labels:
         return len(self.histories)
 
 
-def judge(champion: Path | None, challenger: Path, tables: Path, params: Params) -> dict[str, Any]:
+def judge(champion: Path | None, challenger: Path, tables: Path, params: Params, verify_keys: VerifyKeys = ()) -> dict[str, Any]:
     """Gather the evidence for `core.promotion.decide` (whose docstring describes it); JSON-ready.
 
-    A bundle that cannot be used is a failed check, not an exception.
+    A bundle that cannot be used is a failed check, not an exception; a champion that is not signed as it should be says nothing of the challenger.
 
     Args:
         champion: bundle of the present champion, or None when there is none.
         challenger: bundle to be judged.
         tables: folder of the canonical tables: the live histories and the labels.
         params: the window (`data`, `split`), the metric (`evaluate`) and the limits (`release`).
+        verify_keys: one of them must have signed the champion, which lies where others may write; none: it need not be signed. The challenger was
+            made here, and is signed once it has passed.
 
     Raises:
+        SignatureError: the champion is not signed by one of `verify_keys`.
         SourceError: a canonical table cannot be read.
     """
     checks: list[dict[str, Any]] = []
     new = _open(challenger, "challenger", checks)
-    old = None if champion is None else _open(champion, "champion", checks)
+    old = None if champion is None else _open(champion, "champion", checks, verify_keys)
     evidence: dict[str, Any] = {
         "window": {"start": params.test_start.isoformat(), "end": params.data.as_of.isoformat()},
         "k": params.evaluate.k,
@@ -138,9 +142,11 @@ def _histories(events: pa.Table, users: pa.Array, before: int) -> list[History]:
     return [History(items[a:b], types[a:b], at[a:b], texts[a:b], seconds[a:b]) for a, b in itertools.pairwise(bounds)]
 
 
-def _open(folder: Path, name: str, checks: list[dict[str, Any]]) -> Recommender | None:
+def _open(folder: Path, name: str, checks: list[dict[str, Any]], verify_keys: VerifyKeys = ()) -> Recommender | None:
     try:
-        recommender = Recommender.open(folder)
+        recommender = Recommender.open(folder, verify_keys=verify_keys)
+    except SignatureError:
+        raise
     except BundleError as error:
         where = f" ({error.where})" if error.where else ""
         _check(checks, f"{name}_opens", False, f"The {name}'s bundle cannot be used: {error.what}{where}; {error.next_step}.")

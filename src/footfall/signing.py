@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from footfall.errors import BundleError, SettingsError
+from footfall.errors import SettingsError, SignatureError
 
 SIGNING: Final = "FOOTFALL_SIGNING_KEY"
 VERIFY: Final = "FOOTFALL_VERIFY_KEYS"
@@ -83,7 +83,7 @@ def check_signature(manifest: bytes, signature: bytes | None, keys: VerifyKeys, 
         where: the file, for the error.
 
     Raises:
-        BundleError: there is no signature, it is no signature, it is another key's, or it is of other bytes.
+        SignatureError: there is no signature, it is no signature, it is another key's, or it is of other bytes.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -91,18 +91,18 @@ def check_signature(manifest: bytes, signature: bytes | None, keys: VerifyKeys, 
     trusted = {_key_id(key): key for key in keys}
     expected = f"a signature by key {', '.join(trusted)}"
     if signature is None:
-        raise BundleError("bundle is not signed", where=where, expected=expected, found="none", next_step=SIGN_IT)
+        raise SignatureError("bundle is not signed", where=where, expected=expected, found="none", next_step=SIGN_IT)
     line = _LINE.fullmatch(signature)
     if line is None or base64.b64encode(base64.b64decode(line[2])) != line[2]:  # of base64's ways to write the last bits, one is right
-        raise BundleError("bundle's signature cannot be read", where=where, expected=expected, found="another text", next_step=SIGN_IT)
+        raise SignatureError("bundle's signature cannot be read", where=where, expected=expected, found="another text", next_step=SIGN_IT)
     name = line[1].decode()
     if name not in trusted:
-        raise BundleError("bundle is signed by a foreign key", where=where, expected=expected, found=f"key {name}", next_step=SIGN_IT)
+        raise SignatureError("bundle is signed by a foreign key", where=where, expected=expected, found=f"key {name}", next_step=SIGN_IT)
     try:
         Ed25519PublicKey.from_public_bytes(trusted[name]).verify(base64.b64decode(line[2]), _PURPOSE + manifest)
     except (InvalidSignature, ValueError) as error:
         found = "a signature of other bytes"
-        raise BundleError("bundle is not what was signed", where=where, expected=expected, found=found, next_step=SIGN_IT) from error
+        raise SignatureError("bundle is not what was signed", where=where, expected=expected, found=found, next_step=SIGN_IT) from error
 
 
 def _key_id(public: bytes) -> str:

@@ -214,10 +214,10 @@ def _sealing(root: Path) -> list[Finding]:
 
 
 def _bundle(root: Path) -> list[Finding]:
-    folder = Paths(root).bundle
-    if not folder.exists():
+    paths = Paths(root)
+    if not paths.bundle.exists():
         return [Finding("bundle", ok=True, found="none yet", next_step="dvc repro makes it")]
     from footfall.bundle import open_bundle, release_id
 
-    open_bundle(folder)
-    return [Finding("bundle", ok=True, found=f"{release_id(folder)} verified")]
+    open_bundle(paths.bundle)
+    return [Finding("bundle", ok=True, found=f"{release_id(paths.bundle)} verified")]

@@ -15,6 +15,7 @@ import pytest
 
 from bentos import build as bento_build
 from bentos import registry
+from flows import release as release_flow
 from flows import retrain as retrain_flow
 from flows.retrain import retrain
 from flows.versions import repository, workspace
@@ -22,11 +23,11 @@ from flows.versions.commands import git
 from footfall import judging
 from footfall.bundle import open_bundle
 from footfall.bundle_folder import signature_path
-from footfall.errors import WorkspaceError
+from footfall.errors import SignatureError, WorkspaceError
 from footfall.manifest import write_manifest
 from footfall.params import load_params
 from footfall.paths import Paths
-from footfall.signing import verify_key, verify_keys_in
+from footfall.signing import VerifyKeys, verify_key, verify_keys_in
 from footfall.store import open_store, releases
 from tests.unit.footfall.small_shop import make_bundle_by_hand
 
@@ -70,7 +71,9 @@ def _make_bundle(root: Path, *, on_line: Callable[[str], None], **_: object) -> 
 def _evidence(*, low: float) -> Callable[..., dict[str, Any]]:
     """What `judging.judge` would say when the paired interval begins at `low`."""
 
-    def judge(champion: Path | None, challenger: Path, tables: Path, params: object) -> dict[str, Any]:
+    def judge(champion: Path | None, challenger: Path, tables: Path, params: object, verify_keys: VerifyKeys) -> dict[str, Any]:
+        if champion is not None:
+            open_bundle(champion, verify_keys)
         overall = {"users": 500, "challenger": 0.2, "champion": 0.2, "difference": 0.0, "interval": [low, 0.01]}
         sides = {"challenger": {"as_of": "later"}, "champion": None if champion is None else {"as_of": "earlier"}}
         return {"k": 10, "checks": [], "overall": overall, "slices": {}, "fresher": True} | sides
@@ -179,6 +182,20 @@ def test_what_the_gate_lets_through_is_signed_and_what_it_refuses_is_not(product
         signed[done["status"]] = signature_path(folder).exists()
     assert signed == {"promoted": True, "refused": False}
     open_bundle(registry.bundle_path(_releases(production)[OCTOBER].model_tag), verify_keys_in())
+
+
+def test_beside_an_unsigned_champion_nothing_is_decided_until_it_is_signed(production: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "judge", _evidence(low=0.0))
+    assert retrain(as_of=OCTOBER, reason="before there was a key")["status"] == "promoted"
+    key = b"k" * 32
+    monkeypatch.setenv("FOOTFALL_SIGNING_KEY", base64.b64encode(key).decode())
+    monkeypatch.setenv("FOOTFALL_VERIFY_KEYS", verify_key(key))
+    with pytest.raises(SignatureError, match="not signed"):
+        retrain(as_of=NOVEMBER, reason="a key")
+    assert {as_of: known.state for as_of, known in _releases(production).items()} == {OCTOBER: "champion", NOVEMBER: "candidate"}
+    registry.vouch(_releases(production)[OCTOBER], key, ())
+    assert release_flow.release()["outcome"] == "promote"
+    assert _releases(production)[NOVEMBER].state == "champion"
 
 
 def test_nothing_runs_outside_a_workspace(root: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def _strongest(
     reader: PartReader, weights: Mapping[str, float], history: Sequences, at: int, columns: Int64, sets: Sequence[list[int]]
 ) -> list[list[tuple[list[int], float]]]:
     """For each item the sets of events without which its score falls most, at most CITED, with the share of it that is lost."""
-    left_out = [*sets, list[int]()]  # the whole last: a scorer that remembers its last reading of a user then remembers that one
+    left_out = [*sets, list[int]()]
     values = np.concatenate([_values(reader, weights, history, at, columns, left_out[n : n + _ROWS]) for n in range(0, len(left_out), _ROWS)])
     found = []
     for whole, fall in zip(values[-1], (values[-1] - values[:-1]).T, strict=True):
@@ -169,7 +169,7 @@ def _values(
     reader: PartReader, weights: Mapping[str, float], history: Sequences, at: int, columns: Int64, sets: Sequence[Collection[int]]
 ) -> Float64:
     """(S, K) the fused scores of some items without each set of events, leads counted."""
-    parts = reader.read(without(history, sets), at, {name for name, weight in weights.items() if weight})
+    parts = reader.read(without(history, sets), at, {name for name, weight in weights.items() if weight}, variants_of=history)
     told = {name: scores[:, columns] if name == PERSONAL else _with_lead(scores, columns) for name, scores in parts.scores.items()}
     unknown = np.array([reason is not None for reason in parts.degraded])  # a history without anything known carries nothing
     return np.where(unknown[:, None], 0.0, fuse(told, weights))
@@ -180,6 +180,9 @@ def _with_lead(scores: Float64, columns: Int64) -> Float64:
     found = scores[:, columns]
     if scores.shape[1] < 2:
         return found
-    two = -np.partition(-scores, 1, axis=1)[:, :2]
-    lead = -np.log(np.maximum(two[:, 1], _FAINTEST))
-    return np.where((found == two[:, :1]) & (found > 0), found + lead[:, None], found)
+    best = scores.argmax(axis=1)[:, None]
+    most = np.take_along_axis(scores, best, axis=1)
+    others = scores.copy()
+    np.put_along_axis(others, best, -np.inf, axis=1)
+    lead = -np.log(np.maximum(others.max(axis=1, keepdims=True), _FAINTEST))
+    return np.where((found == most) & (found > 0), found + lead, found)

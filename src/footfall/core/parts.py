@@ -36,6 +36,15 @@ class RememberingScorer(Protocol):
         ...
 
 
+@runtime_checkable
+class VariantScorer(Protocol):
+    """A scorer that reads the variants of a history quicker than as many histories."""
+
+    def scores_of_variants(self, history: Sequences, variants: Sequences) -> npt.NDArray[np.float32]:
+        """(U, V) logits as `scores` of the variants, which differ in a few events from the one user's history."""
+        ...
+
+
 @dataclass(frozen=True)
 class Parts:
     """Scores of U users by part.
@@ -84,13 +93,16 @@ class PartReader:
         """Parts that can stand for what a user bought before, the simplest first."""
         return (PERSONAL,) if self.habits is None else (PERSONAL, HABITS)
 
-    def read(self, sequences: Sequences, at: int | Int64, needed: Collection[str]) -> Parts:
-        """The needed parts, from what happened before `at` (microseconds; one for all or (U,) one a user)."""
+    def read(self, sequences: Sequences, at: int | Int64, needed: Collection[str], variants_of: Sequences | None = None) -> Parts:
+        """The needed parts, from what happened before `at` (microseconds; one for all or (U,) one a user).
+
+        `variants_of` is one user's history from which all differ in a few events: it changes no number, only how soon they are there.
+        """
         history = sequences.before(at).last(self.history_events)
         degraded: list[str | None] = [None if known else NO_HISTORY for known in knows_anything(history)]
         scores: dict[str, Float64] = {}
         if MODEL in needed:
-            logits = self.scorer.scores(history)
+            logits = self._logits(history, variants_of)
             finite: Bools = np.asarray(np.isfinite(logits).all(axis=1))
             for user in np.flatnonzero(~finite):
                 degraded[user] = degraded[user] or SCORES_NOT_FINITE
@@ -106,3 +118,8 @@ class PartReader:
             if HABITS in needed and self.habits is None:
                 scores[HABITS] = share_of_best(frequency)
         return Parts(scores, degraded)
+
+    def _logits(self, history: Sequences, variants_of: Sequences | None) -> npt.NDArray[np.float32]:
+        if variants_of is None or not isinstance(self.scorer, VariantScorer):
+            return self.scorer.scores(history)
+        return self.scorer.scores_of_variants(variants_of, history)

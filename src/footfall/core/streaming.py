@@ -7,16 +7,16 @@ as quick for one user, because most of such a request is the dispatch of operati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from footfall.core.sequence_model import DISTANCE_BUCKETS, GAP_BOUNDS_US, check_weights
 from footfall.core.sequences import Int8, Int32, Int64, Sequences
 from footfall.core.signals import unknown_signals
-from footfall.core.streaming_block import Arrays, Block, Float32, normed, on_cache_lines
+from footfall.core.streaming_block import Arrays, Block, Float32, normed, on_cache_lines, together
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,22 @@ class Reading:
         """About what it takes to remember it."""
         return sum(array.nbytes for array in (*self.keys, *self.values)) + 40 * len(self.row)
 
-    def without_newest(self) -> Reading:
-        """The same without its newest moment, of which there must be one."""
-        moments, events = len(self.times) - 1, int(np.searchsorted(self.row, len(self.times) - 1))
+    def until(self, moments: int) -> Reading:
+        """Its first moments alone, fewer than there are: nothing was asked of them, so there is no state."""
+        events = int(np.searchsorted(self.row, moments))
         keys, values = (tuple(array[:moments] for array in arrays) for arrays in (self.keys, self.values))
         return Reading(self.times[:moments], self.row[:events], _slice(self.events, 0, events), keys, values, None)
+
+
+class _Begun(NamedTuple):
+    """What is to be read of one user: `events` after `before`, at `times` in all, `row` their moment each; (r, dim) and (H, r, T) for the blocks."""
+
+    before: Reading
+    events: Sequences
+    times: Int64
+    row: Int64
+    vectors: Float32
+    bias: Float32
 
 
 class StreamingModel:
@@ -87,31 +98,25 @@ class StreamingModel:
         Raises:
             ValueError: an item_index or event type that the model does not know.
         """
-        self._check(events)
-        if before is not None and before.newest is not None and len(events.item_index) and events.occurred_at[0] == before.times[-1]:
-            first = int(np.searchsorted(before.row, len(before.times) - 1))
-            events = _joined(_slice(before.events, first, len(before.row)), events)
-            before = before.without_newest()
-        if before is None:
-            before = self._nothing(events)
         if not len(events.item_index):
-            return before
-        starts = np.flatnonzero(np.diff(events.occurred_at, prepend=events.occurred_at[0] - 1))
-        times = np.concatenate([before.times, events.occurred_at[starts]])
-        row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(events.item_index)))
-        gaps = np.diff(times[len(before.times) - 1 :]) if len(before.times) else np.diff(times, prepend=times[0])
-        x = np.add.reduceat(self._vectors(events), starts, axis=0)
-        x /= np.diff(starts, append=len(events.item_index))[:, None].astype(np.float32)
-        x += self._gap_before[np.searchsorted(GAP_BOUNDS_US, gaps)]
-        bias = self._relations(times, len(starts))
+            return _nothing(events, self.dim, len(self._blocks)) if before is None else before
+        return self.read_together([(events, before)])[0]
+
+    def read_together(self, histories: Sequence[tuple[Sequences, Reading | None]]) -> list[Reading]:
+        """As `read`, of some users, each with at least one event to read: far less than as many calls where the events are few."""
+        begun = [self._begin(events, before) for events, before in histories]
+        x, bias = together([one.vectors for one in begun]), [one.bias for one in begun]
         keys, values = [], []
         for number, block in enumerate(self._blocks):
-            x, key, value = block(x, bias, before.keys[number], before.values[number])
+            x, key, value = block(x, bias, [one.before.keys[number] for one in begun], [one.before.values[number] for one in begun])
             keys.append(key)
             values.append(value)
-        newest = normed(x[-1]) * self._norm
-        rows = np.concatenate([before.row, row + len(before.times)])
-        return Reading(times, rows, _joined(before.events, events), tuple(keys), tuple(values), newest)
+        newest = normed(x[np.cumsum([len(one.vectors) for one in begun]) - 1]) * self._norm
+        kept = zip(zip(*keys, strict=True), zip(*values, strict=True), strict=True)
+        return [
+            Reading(one.times, one.row, _joined(one.before.events, one.events), *arrays, state)
+            for one, arrays, state in zip(begun, kept, newest, strict=True)
+        ]
 
     def scores(self, reading: Reading) -> Float32:
         """(V,) logits of what the user buys next; column j is item_index j + 1. All 0 where nothing has been read."""
@@ -123,10 +128,33 @@ class StreamingModel:
         logits[items] += bonus
         return logits[1:]
 
-    def _nothing(self, like: Sequences) -> Reading:
-        none = np.zeros((0, self.dim), np.float32)
-        empty = np.zeros(0, np.int64)
-        return Reading(empty, empty, _slice(like, 0, 0), (none,) * len(self._blocks), (none,) * len(self._blocks), None)
+    def scores_together(self, readings: Sequence[Reading]) -> Float32:
+        """(U, V) as `scores`, of some users who have read something."""
+        logits: Float32 = np.stack([one.newest for one in readings if one.newest is not None]) @ self._table.T
+        logits += self._bias
+        for row, one in zip(logits, readings, strict=True):
+            items, bonus = self._repeats(one)
+            row[items] += bonus
+        return logits[:, 1:]
+
+    def _begin(self, events: Sequences, before: Reading | None) -> _Begun:
+        """What the blocks need of one user's events."""
+        self._check(events)
+        if before is not None and before.newest is not None and events.occurred_at[0] == before.times[-1]:
+            first = int(np.searchsorted(before.row, len(before.times) - 1))
+            events = _joined(_slice(before.events, first, len(before.row)), events)
+            before = before.until(len(before.times) - 1)
+        if before is None:
+            before = _nothing(events, self.dim, len(self._blocks))
+        starts = np.flatnonzero(np.diff(events.occurred_at, prepend=events.occurred_at[0] - 1))
+        times = np.concatenate([before.times, events.occurred_at[starts]])
+        row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(events.item_index)))
+        gaps = np.diff(times[len(before.times) - 1 :]) if len(before.times) else np.diff(times, prepend=times[0])
+        vectors = np.add.reduceat(self._vectors(events), starts, axis=0)
+        vectors /= np.diff(starts, append=len(events.item_index))[:, None].astype(np.float32)
+        vectors += self._gap_before[np.searchsorted(GAP_BOUNDS_US, gaps)]
+        rows = np.concatenate([before.row, row + len(before.times)])
+        return _Begun(before, events, times, rows, vectors, self._relations(times, len(starts)))
 
     def _check(self, events: Sequences) -> None:
         highest, types = int(events.item_index.max(initial=0)), int(events.event_type.max(initial=0))
@@ -168,6 +196,12 @@ class StreamingModel:
         each = np.exp(weights).sum(axis=1) * count
         items, of_cell = np.unique(item, return_inverse=True)
         return items.astype(np.int32), np.log1p(np.bincount(of_cell, each, len(items))).astype(np.float32)
+
+
+def _nothing(like: Sequences, dim: int, blocks: int) -> Reading:
+    none = (np.zeros((0, dim), np.float32),) * blocks
+    empty = np.zeros(0, np.int64)
+    return Reading(empty, empty, _slice(like, 0, 0), none, none, None)
 
 
 def one_of(sequences: Sequences, user: int, first: int = 0) -> Sequences:

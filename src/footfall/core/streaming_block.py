@@ -1,8 +1,8 @@
-"""One block of the sequence model in numpy: attention and SwiGLU over the newest moments of one user, see `model.network.Block`."""
+"""One block of the sequence model in numpy: attention and SwiGLU over the newest moments of some users, see `model.network.Block`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
 Arrays = Mapping[str, npt.NDArray[Any]]
+Look = tuple[Float32, Float32, Float32]
+Rows = tuple[Float32, list[Float32], list[Float32]]
 
 _EPSILON = np.float32(np.finfo(np.float32).eps)
 
@@ -60,28 +62,45 @@ class Block:
         qkv, feed_in = turned("qkv", "norm_attention"), turned("feed_in", "norm_feed")
         return cls(qkv, turned("out"), gate("gate_attention"), feed_in, turned("feed_out"), gate("gate_feed"), heads)
 
-    def __call__(self, x: Float32, bias: Float32, keys: Float32, values: Float32) -> tuple[Float32, Float32, Float32]:
-        """(R, dim) rows through the block, and all (T, dim) keys and values: those of the moments before, and those of the rows.
+    def __call__(self, x: Float32, bias: Sequence[Float32], keys: Sequence[Float32], values: Sequence[Float32]) -> Rows:
+        """(R, dim) rows of all users through the block, and each user's (T, dim) keys and values: of the moments before, and of the rows.
+
+        Only attention looks at one user at a time; all else is done for all rows at once.
 
         Args:
-            x: the newest R of T moments.
-            bias: (H, R, T) added to the attention's logits.
-            keys, values: (T - R, dim) of the moments before.
+            x: the newest moments of each user, user after user: r of a user's T.
+            bias: (H, r, T) of each user, added to the attention's logits.
+            keys, values: (T - r, dim) of each user's moments before.
         """
-        queries, new_keys, new_values = np.split(normed(x) @ self.qkv, 3, axis=1)
-        keys, values = np.concatenate([keys, new_keys]), np.concatenate([values, new_values])
-        width = x.shape[1] // self.heads
+        asked, first, looks = normed(x) @ self.qkv, 0, list[Look]()
+        for told, *before in zip(bias, keys, values, strict=True):
+            looks.append(self._look(asked[first : first + told.shape[1]], told, *before))
+            first += told.shape[1]
+        seen, all_keys, all_values = ([look[part] for look in looks] for part in range(3))
+        x = x + _gate(x, self.gate_attention) * (together(seen) @ self.out)
+        asked, inner = normed(x) @ self.feed_in, len(self.feed_out)
+        fed: Float32 = silu(asked[:, :inner]) * asked[:, inner:]
+        return x + _gate(x, self.gate_feed) * (fed @ self.feed_out), all_keys, all_values
+
+    def _look(self, asked: Float32, bias: Float32, keys: Float32, values: Float32) -> Look:
+        """What the newest r moments of one user see of all, (r, dim), and the keys and values of all."""
+        dim = keys.shape[1]
+        queries, keys, values = asked[:, :dim], np.concatenate([keys, asked[:, dim : 2 * dim]]), np.concatenate([values, asked[:, 2 * dim :]])
+        width = dim // self.heads
         by_head = [part.reshape(len(part), self.heads, width).transpose(1, 0, 2) for part in (queries, keys, values)]
-        weights = by_head[0] @ by_head[1].transpose(0, 2, 1)
+        weights: Float32 = by_head[0] @ by_head[1].transpose(0, 2, 1)
         weights *= width**-0.5
         weights += bias
         weights -= weights.max(axis=2, keepdims=True)
         np.exp(weights, out=weights)
         weights /= weights.sum(axis=2, keepdims=True)
-        seen = (weights @ by_head[2]).transpose(1, 0, 2).reshape(x.shape)
-        x = x + _gate(x, self.gate_attention) * (seen @ self.out)
-        left, right = np.split(normed(x) @ self.feed_in, 2, axis=1)
-        return x + _gate(x, self.gate_feed) * ((silu(left) * right) @ self.feed_out), keys, values
+        seen: Float32 = (weights @ by_head[2]).transpose(1, 0, 2).reshape(queries.shape)
+        return seen, keys, values
+
+
+def together(arrays: Sequence[Float32]) -> Float32:
+    """One after the other; of a single one no copy."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def normed(x: Float32) -> Float32:

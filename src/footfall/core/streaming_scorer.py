@@ -22,6 +22,8 @@ from footfall.core.streaming import Reading, StreamingModel, one_of
 from footfall.core.streaming_block import Float32, silu
 
 _REMEMBERED_BYTES = 64 << 20
+_ROWS = 4096
+"""Events of variants that are read together, about: it bounds the memory."""
 _FAR = 5.0
 """Standard deviations beyond which a figure of the rhythm says no more."""
 
@@ -51,6 +53,20 @@ class StreamingScorer:
         found = np.zeros((len(sequences), self._model.items), np.float32)
         for user, row in enumerate(found):
             row[:] = self._model.scores(self._read(one_of(sequences, user)))
+        return found
+
+    def scores_of_variants(self, history: Sequences, variants: Sequences) -> Float32:
+        """(U, V) as `scores` of histories that differ in a few events from one user's: each is read from where it parts from that one.
+
+        Of the variants nothing is remembered.
+        """
+        whole, newest = self._read(history), variants.last(self._model.max_events)
+        found = np.zeros((len(variants), self._model.items), np.float32)
+        users = np.flatnonzero(newest.lengths)
+        parted = [_parted(whole, one_of(newest, user)) for user in users.tolist()]
+        rows = np.cumsum([len(events.item_index) for events, _ in parted])
+        for group in np.split(np.arange(len(users)), np.flatnonzero(np.diff(rows // _ROWS)) + 1) if len(users) else []:
+            found[users[group]] = self._model.scores_together(self._model.read_together([parted[n] for n in group.tolist()]))
         return found
 
     def forget(self) -> None:
@@ -111,8 +127,27 @@ class StreamingScorer:
 
 def _begins_with(history: Sequences, start: Sequences) -> bool:
     """Whether the first events of one user are these."""
-    columns = zip(_columns(history), _columns(start), strict=True)
-    return all(long is short if long is None or short is None else np.array_equal(long[: len(short)], short) for long, short in columns)
+    return _in_common(history, start) == len(start.item_index)
+
+
+def _in_common(one: Sequences, other: Sequences) -> int:
+    """How many events two histories of one user begin with alike."""
+    events = min(len(one.item_index), len(other.item_index))
+    differ = np.zeros(events, np.bool_)
+    for mine, theirs in zip(_columns(one), _columns(other), strict=True):
+        if mine is not None and theirs is not None:
+            differ |= mine[:events] != theirs[:events]
+        elif mine is not theirs:
+            return 0
+    return int(differ.argmax()) if differ.any() else events
+
+
+def _parted(whole: Reading, variant: Sequences) -> tuple[Sequences, Reading]:
+    """What is to be read of a variant, at least one event, and what has been read of it: the moments before the one that comes before they part."""
+    alike = _in_common(variant, whole.events)
+    moment = int(whole.row[alike]) if alike < len(whole.row) else len(whole.times)
+    moment = max(moment - 1, 0)
+    return one_of(variant, 0, int(np.searchsorted(whole.row, moment))), whole.until(moment)
 
 
 def _columns(events: Sequences) -> tuple[npt.NDArray[Any] | None, ...]:

@@ -14,16 +14,18 @@ import pytest
 from safetensors.numpy import save_file
 
 from footfall.arrays import read_sequences, read_targets, read_vocabulary
-from footfall.bundle import Content, write_bundle
+from footfall.bundle import Content, bundle_digest, write_bundle
 from footfall.bundle_files import VOCABULARY_FILE, Fusion
+from footfall.bundle_folder import sign_bundle
 from footfall.contracts import EVENT_TYPES
 from footfall.core.baselines import fit_item_to_item, popularity
 from footfall.core.promotion import decide
-from footfall.errors import SourceError
+from footfall.errors import SignatureError, SourceError
 from footfall.judging import judge, read_labels
 from footfall.params import Params
 from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL, Recommender
+from footfall.signing import VERIFY, verify_key, verify_keys_in
 from tests.unit.footfall.small_shop import AS_OF, USER_IDS, make_shop, small_params, use_table_scorer, write_weights
 
 GOOD = {"model": 0.0, "personal_frequency": 1.0, "item_to_item": 0.01}
@@ -87,6 +89,20 @@ def test_an_equal_challenger_passes_as_fresher(champion: Path, make: Callable[..
     outcome, reasons = decide(evidence, params.release)
     assert outcome == "promote"
     assert any("fresher" in reason for reason in reasons)
+
+
+def test_a_champion_must_be_signed_where_signatures_are_asked_for_and_a_challenger_not_yet(
+    champion: Path, make: Callable[..., Path], shop: Paths, params: Params
+) -> None:
+    ours, theirs = b"o" * 32, b"t" * 32
+    challenger, keys = make("challenger"), verify_keys_in({VERIFY: verify_key(ours)})
+    with pytest.raises(SignatureError, match="not signed"):
+        judge(champion, challenger, shop.tables, params, keys)
+    sign_bundle(champion, theirs, bundle_digest(champion))
+    with pytest.raises(SignatureError, match="foreign key"):
+        judge(champion, challenger, shop.tables, params, keys)
+    sign_bundle(champion, ours, bundle_digest(champion))
+    assert decide(judge(champion, challenger, shop.tables, params, keys), params.release)[0] == "promote"
 
 
 def test_the_same_bundle_again_is_refused(champion: Path, shop: Paths, params: Params) -> None:

@@ -26,7 +26,7 @@ from bentos.changeover import Changeover
 from bentos.live_store import LiveStore
 from bentos.measures import Measures
 from bentos.parts import Parts
-from bentos.registry import bundle_path, register
+from bentos.registry import bundle_path, register, vouch
 from bentos.web.app import make_app
 from bentos.writer import Writer
 from footfall.bundle import release_id
@@ -36,6 +36,7 @@ from footfall.paths import Paths
 from footfall.pseudonyms import pseudonym
 from footfall.recommender import Recommender
 from footfall.rules import PLACES
+from footfall.signing import VERIFY, verify_key
 from footfall.store import exposures, open_store, releases
 from footfall.store.releases import Release
 from footfall_cli import recommend
@@ -173,6 +174,20 @@ def test_a_newcomer_is_written_what_the_segment_buys(root: Path, shop: ASGIApp) 
     _, rows = written(root, "--k", "2")
     assert [(row["item_id"], row["reason"]) for row in without_ids(rows, "cat")] == [("e", "popular_in_segment"), ("a", "popular_in_segment")]
     assert [(row["item_id"], row["reason"]) for row in without_ids(rows, "dan")] == [("a", "popular"), ("b", "popular")]
+
+
+def test_no_slate_is_made_of_a_champion_that_is_not_signed_as_it_should_be(root: Path, shop: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = b"o" * 32
+    monkeypatch.setenv(VERIFY, verify_key(key))
+    done = recommended(root, "--all", "--at", AT)
+    assert done.exit_code == 1
+    assert "not signed" in done.output
+    engine = open_store(f"sqlite:///{Paths(root).store}")
+    champion = releases.champion(engine)
+    engine.dispose()
+    assert champion is not None
+    vouch(champion, key, (), home=Paths(root).bentoml_home)
+    assert written(root)[0]["release"] == champion.release_id
 
 
 def test_slates_of_the_real_network_are_those_of_the_service(root: Path, tmp_path: Path, serve: Callable[..., ASGIApp]) -> None:

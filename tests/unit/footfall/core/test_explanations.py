@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -129,6 +131,26 @@ def test_without_the_first_citation_the_score_falls_by_its_share(items: list[int
         assert one.share == pytest.approx((whole - left[one.place]) / whole)
     if cited:
         assert left[cited[0].place] == pytest.approx(min(left))
+
+
+def test_a_scorer_that_reads_variants_is_told_of_which_history_they_are() -> None:
+    """It answers the same, and no shortened history reaches `scores`."""
+
+    class Variants(CountingScorer):
+        wholes: list[list[int]] = []  # noqa: RUF012 - of one test
+
+        def scores_of_variants(self, history: Sequences, variants: Sequences) -> np.ndarray:
+            self.wholes.append(history.item_index.tolist())
+            return CountingScorer().scores(variants)
+
+        def scores(self, sequences: Sequences) -> np.ndarray:
+            raise AssertionError(sequences)
+
+    seen, columns = history([2, 4, 2, 4, 2, 4, 4, 6], kinds=[VIEW] * 8), np.arange(ITEMS)
+    found = carriers(replace(reader(), scorer=Variants()), {MODEL: 1.0}, seen, NOW, columns)
+    assert found == carriers(reader(), {MODEL: 1.0}, seen, NOW, columns)
+    assert Variants.wholes
+    assert all(whole == seen.item_index.tolist() for whole in Variants.wholes)
 
 
 def test_citations_speak_of_the_shops_items_and_of_places_in_the_whole_history() -> None:

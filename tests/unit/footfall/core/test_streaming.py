@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+from footfall.core.explanations import without  # noqa: E402
 from footfall.core.sequence_model import weight_shapes  # noqa: E402
 from footfall.core.sequences import Sequences  # noqa: E402
 from footfall.core.streaming import StreamingModel, one_of  # noqa: E402
@@ -131,6 +132,52 @@ def test_nothing_is_kept_of_anybody_once_it_is_told_to_forget(weights: dict[str,
     monkeypatch.setattr(StreamingModel, "read", lambda model, some, known=None: read.append(len(some.item_index)) or original(model, some, known))
     np.testing.assert_array_equal(scorer.scores(events), before)
     assert read == [10]
+
+
+@given(st.lists(EVENT, min_size=1, max_size=16), st.data())
+@settings(max_examples=60, deadline=None)
+def test_variants_of_a_history_score_as_if_each_were_read_anew(weights: dict[str, np.ndarray], events: list, data: st.DataObject) -> None:
+    """Up to 16 events, of which the model reads the newest 12: without one of those an older one comes in, and nothing is shared."""
+    whole, places = history(events), st.lists(st.integers(0, len(events) - 1))
+    variants = without(whole, data.draw(st.lists(places, max_size=5)))
+    found = StreamingScorer(CONFIG, weights).scores_of_variants(whole, variants)
+    np.testing.assert_allclose(found, StreamingScorer(CONFIG, weights).scores(variants), rtol=1e-5, atol=1e-5)
+
+
+def test_variants_are_read_in_groups_that_bound_the_memory(weights: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = history([(n + 1, 1, 0, 0, 2) for n in range(12)])
+    variants = without(whole, [[place] for place in range(12)])
+    expected, read, original = StreamingScorer(CONFIG, weights).scores(variants), list[int](), StreamingModel.read_together
+
+    def counting(model: StreamingModel, histories: list) -> list:
+        read.append(sum(len(events.item_index) for events, _ in histories))
+        return original(model, histories)
+
+    monkeypatch.setattr(StreamingModel, "read_together", counting)
+    monkeypatch.setattr("footfall.core.streaming_scorer._ROWS", 20)
+    np.testing.assert_allclose(StreamingScorer(CONFIG, weights).scores_of_variants(whole, variants), expected, rtol=1e-5, atol=1e-5)
+    assert read[0] == 12
+    assert max(read[1:]) <= 20 + 12
+    assert len(read) > 3
+
+
+def test_a_variant_is_read_from_the_moment_before_the_one_that_it_lacks(weights: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole is known from the request before; without its sixth event, the fifth and the four after it are read."""
+    scorer, whole, read = StreamingScorer(CONFIG, weights), history([(n + 1, 1, 0, 0, 2) for n in range(10)]), list[int]()
+    scorer.scores(whole)
+    original = StreamingModel._begin
+    monkeypatch.setattr(
+        StreamingModel, "_begin", lambda model, events, before: read.append(len(events.item_index)) or original(model, events, before)
+    )
+    scorer.scores_of_variants(whole, without(whole, [[5], [9], []]))
+    assert read == [5, 1, 1]
+
+
+def test_of_variants_nothing_is_remembered(weights: dict[str, np.ndarray]) -> None:
+    scorer, whole = StreamingScorer(CONFIG, weights), history([(n + 1, 1, 0, 0, 2) for n in range(10)])
+    scorer.scores_of_variants(whole, without(whole, [[place] for place in range(10)]))
+    (kept,) = scorer._readings.values()
+    assert kept.events.item_index.tolist() == whole.item_index.tolist()
 
 
 def test_nobody_has_no_scores(weights: dict[str, np.ndarray]) -> None:
