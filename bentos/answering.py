@@ -17,6 +17,7 @@ from bentos.measures import Measures
 from bentos.ranking import Ranking
 from bentos.shop_window import Shop, ShopWindow
 from bentos.shown import Showing
+from bentos.tracing import step
 from bentos.waiting import heed, patience_now
 from bentos.web.problems import busy
 from bentos.writer import QueueFullError, Row, Writer
@@ -156,7 +157,8 @@ class Answering:
         """
         ranker, shop = self._open()
         known = self._known(request.shopper, ranker, shop)
-        scored: Scored = ranker.score(ranker.encode([known.history]), request.shopper.at_us, [request.item_ids])[0]
+        with step("rank"):
+            scored: Scored = ranker.score(ranker.encode([known.history]), request.shopper.at_us, [request.item_ids])[0]
         items = [{"item_id": item_id, "score": score} for item_id, score in zip(request.item_ids, scored.scores, strict=True)]
         return {"release": ranker.release_id, "degraded": known.degraded or scored.degraded, "items": items}
 
@@ -170,7 +172,9 @@ class Answering:
         known = self._known(request.shopper, ranker, shop)
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
         at_us = request.shopper.at_us
-        rows = [(uuid.uuid4().hex, row) for row in home_page(ranker, ranker.encode([known.history]), at_us, wishes, shop.facts, request.rows)]
+        with step("rank"):
+            page = home_page(ranker, ranker.encode([known.history]), at_us, wishes, shop.facts, request.rows)
+        rows = [(uuid.uuid4().hex, row) for row in page]
         for request_id, row in rows:
             self._log(request.shopper, request_id, ranker.release_id, row.slate)
             self._showing.count(ranker, row.slate, known.degraded)
@@ -200,7 +204,8 @@ class Answering:
         if shopper.user_id is not None:
             wanted = {"signals": ranker.reads_signals, "attributes": len(shop.book) > 0}
             try:
-                stored = self._store.call(read_user, shopper.user_id, shopper.at_us, ranker.history_events, **wanted)
+                with step("read history"):
+                    stored = self._store.call(read_user, shopper.user_id, shopper.at_us, ranker.history_events, **wanted)
                 if not stored.consented:
                     return _Known(History([], [], []), frozenset(), NO_CONSENT)
             except StoreError:
@@ -238,7 +243,8 @@ class Answering:
 
     def _rank(self, ranker: Recommender, history: History, at_us: int, wishes: Wishes) -> Slate:
         try:
-            return self._ranking.rank(ranker, history, at_us, wishes)
+            with step("rank"):
+                return self._ranking.rank(ranker, history, at_us, wishes)
         except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
             logger.exception("release %s failed on a request; the popular items are shown", ranker.release_id)
         nothing = ranker.encode([History([], [], [])])
@@ -249,13 +255,13 @@ class Answering:
         if shopper.user_id is None:  # of who is nobody in particular nothing is kept
             return
         heed(patience_now())  # a slate that nobody gets was shown to nobody
-        self._writer.log_exposures(
-            [
-                # in the order of the EXPOSURES contract
-                (
-                    *(request_id, line.position, line.item_id, line.score, line.propensity, policy_of(slate), line.reason),
-                    *(shopper.user_id, shopper.at_us, release_id, ARM),
-                )
-                for line in slate.items
-            ]
-        )
+        rows = [
+            # in the order of the EXPOSURES contract
+            (
+                *(request_id, line.position, line.item_id, line.score, line.propensity, policy_of(slate), line.reason),
+                *(shopper.user_id, shopper.at_us, release_id, ARM),
+            )
+            for line in slate.items
+        ]
+        with step("log exposures"):
+            self._writer.log_exposures(rows)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
 from bentos.answering import HISTORY_UNAVAILABLE, MODEL_FAILED, NO_CONSENT
 from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
 from bentos.routes.events import EVENT_FIELDS, masked
+from bentos.tracing import note
 from bentos.web.endpoints import READ, Asked, Endpoint
 from bentos.web.fields import INT64, Field, Record, Schema, identifier, integer, list_of, number, object_schema, pattern, text, truth
 from bentos.web.problems import answer
@@ -19,6 +21,8 @@ from footfall.core.slate_maker import UNKNOWN_ITEM
 from footfall.core.slates import MAX_K, NOTHING_PASSES, Filters
 from footfall.home import BECAUSE, BUY_AGAIN, CATEGORY, FOR_YOU, POPULAR
 from footfall.rules import PLACES
+
+T = TypeVar("T")
 
 MAX_INLINE_EVENTS = 200
 MAX_ITEMS = 1000
@@ -181,27 +185,33 @@ def _shelf(body: dict[str, Any], context: list[str]) -> Shelf:
     )
 
 
+async def _answer(asked: Asked, function: Callable[[T], dict[str, Any]], wanted: T) -> Response:
+    found = await asked.in_thread(function, wanted)
+    note(release=found["release"], arm=found.get("arm"), degraded=found["degraded"])
+    return answer(found)
+
+
 async def _recommend(asked: Asked) -> Response:
-    return answer(await asked.in_thread(asked.parts.answering.recommend, slate_request(asked)))
+    return await _answer(asked, asked.parts.answering.recommend, slate_request(asked))
 
 
 async def _similar(asked: Asked) -> Response:
     wanted = ItemsRequest([asked.body[C.ITEM_ID]], asked.at_us, _shelf(asked.body, []))
-    return answer(await asked.in_thread(asked.parts.answering.similar, wanted))
+    return await _answer(asked, asked.parts.answering.similar, wanted)
 
 
 async def _complementary(asked: Asked) -> Response:
     wanted = ItemsRequest(asked.body["item_ids"], asked.at_us, _shelf(asked.body, []))
-    return answer(await asked.in_thread(asked.parts.answering.complementary, wanted))
+    return await _answer(asked, asked.parts.answering.complementary, wanted)
 
 
 async def _score(asked: Asked) -> Response:
-    return answer(await asked.in_thread(asked.parts.answering.score, ScoreRequest(_shopper(asked), asked.body["item_ids"])))
+    return await _answer(asked, asked.parts.answering.score, ScoreRequest(_shopper(asked), asked.body["item_ids"]))
 
 
 async def _home(asked: Asked) -> Response:
     wanted = HomeRequest(_shopper(asked), _shelf({**asked.body, C.PLACE: "home"}, []), asked.body.get("rows", 6))
-    return answer(await asked.in_thread(asked.parts.answering.home, wanted))
+    return await _answer(asked, asked.parts.answering.home, wanted)
 
 
 _SAYS = "`degraded` says when it is not what was asked for"
