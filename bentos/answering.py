@@ -19,6 +19,7 @@ from bentos.shop_window import Shop, ShopWindow
 from bentos.shoppers import Known, Shoppers
 from bentos.shown import Showing
 from bentos.slating import Slating
+from bentos.tracing import step
 from bentos.waiting import heed, patience_now
 from bentos.web.problems import busy
 from bentos.wishing import wishes_of
@@ -234,13 +235,13 @@ class Answering:
         if shopper.user_id is None:  # of who is nobody in particular nothing is kept
             return
         heed(patience_now())  # a slate that nobody gets was shown to nobody
-        self._writer.log_exposures(
-            [
-                # in the order of the EXPOSURES contract
-                (
-                    *(request_id, line.position, line.item_id, line.score, line.propensity, policy_of(slate), line.reason),
-                    *(shopper.user_id, shopper.at_us, served.ranker.release_id, served.arm),
-                )
-                for line in slate.items
-            ]
-        )
+        rows = [
+            # in the order of the EXPOSURES contract
+            (
+                *(request_id, line.position, line.item_id, line.score, line.propensity, policy_of(slate), line.reason),
+                *(shopper.user_id, shopper.at_us, served.ranker.release_id, served.arm),
+            )
+            for line in slate.items
+        ]
+        with step("log exposures"):
+            self._writer.log_exposures(rows)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentos import tracing
 from bentos.registry import MODEL_NAME, bentoml_home
 from bentos.web.door import is_loopback
 from bentos.web.keys import rate_in, read_keys
@@ -35,7 +36,8 @@ def plan(settings: Settings, bento_tag: str | None = None) -> Plan:
     """How to serve `bento_tag`, or the champion's bento, or without a champion the newest one.
 
     Raises:
-        SettingsError: the address is reachable from elsewhere, and there are no API keys; or a key cannot be used.
+        SettingsError: the address is reachable from elsewhere, and there are no API keys; or a key cannot be used; or
+            spans are asked for that cannot be sent.
         ReleaseError: there is no bento, or its folder leads out of the store.
     """
     if not is_loopback(settings.host) and not settings.api_keys:
@@ -54,6 +56,7 @@ def plan(settings: Settings, bento_tag: str | None = None) -> Plan:
     environment = {
         **{name: value for name, value in os.environ.items() if name != SIGNING},  # what answers the world holds no key that vouches
         **TELEMETRY_OFF,
+        **tracing.switches(),
         "FOOTFALL_ROOT": str(settings.root),
         "FOOTFALL_STORE": settings.store_url,
         "BENTOML_HOME": str(home),

@@ -45,7 +45,7 @@ def _measures() -> Measures | None:
     # BentoML would count requests by their path as it came: whoever asks for many paths that do not exist would fill the memory.
     # The application counts by route, on the same /metrics.
     metrics={"enabled": False},
-    # Nothing collects spans; making them for nobody took a sixth of a request's time.
+    # BentoML's own spans hold paths and addresses, and took a sixth of a request's time; ours are made in `tracing`, where they are asked for.
     tracing={"excluded_urls": ".*"},
     # an access log holds addresses, and nobody asked for one
     logging={"access": {"enabled": False}},
@@ -63,6 +63,7 @@ class Footfall:
         from bentos.measures import Measures
         from bentos.parent import end_with_parent
         from bentos.registry import built_with, bundle_path
+        from bentos.tracing import start
         from bentos.writer import Writer
         from footfall.core.exploration import Exploration
         from footfall.pseudonyms import pseudonym, read_key
@@ -72,6 +73,7 @@ class Footfall:
         end_with_parent()
         settings = load_settings()
         set_up_logs(settings.log, self._release)
+        self._stop_tracing = start()
         key = settings.pseudonym_key or read_key(settings.paths.key)
         measures = Measures()
         self._store = LiveStore(settings.store_url)
@@ -107,6 +109,7 @@ class Footfall:
         self._threads.shutdown()
         self._writer.close()
         self._store.close()
+        self._stop_tracing()
 
 
 Footfall.add_asgi_middleware(Counting, measures=_measures)  # type: ignore[attr-defined]  # the decorator made a Service of it

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bentos.asking import Shopper
 from bentos.live_store import LiveStore
 from bentos.segments import Segments
+from bentos.tracing import step
 from footfall.contracts import C
 from footfall.core.metrics import Float64
 from footfall.errors import StoreError
@@ -59,7 +60,8 @@ class Shoppers:
         if shopper.user_id is not None:
             wanted = {"signals": ranker.reads_signals, "attributes": ruled}
             try:
-                stored = self._store.call(read_user, shopper.user_id, shopper.at_us, ranker.history_events, **wanted)
+                with step("read history"):
+                    stored = self._store.call(read_user, shopper.user_id, shopper.at_us, ranker.history_events, **wanted)
                 if not stored.consented:
                     return Known(NOTHING, frozenset(), NO_CONSENT)
             except StoreError:

@@ -12,6 +12,7 @@ from bentos.arms import Served
 from bentos.asking import Shopper
 from bentos.ranking import Ranking
 from bentos.shoppers import NOTHING, Known, Shoppers
+from bentos.tracing import step
 from footfall.core.item_facts import CatalogueFacts
 from footfall.core.metrics import Float64
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
@@ -59,7 +60,8 @@ class Slating:
     def scores(self, served: Served, shopper: Shopper, known: Known, item_ids: list[str]) -> Scored:
         """How some items stand with the shopper."""
         ranker = served.ranker
-        scored: Scored = ranker.score(ranker.encode([known.history]), shopper.at_us, [item_ids])[0]
+        with step("rank"):
+            scored: Scored = ranker.score(ranker.encode([known.history]), shopper.at_us, [item_ids])[0]
         served.require_finite([scored.degraded])
         popular = self._popular(ranker, shopper, known, scored.degraded)
         return scored if popular is None else Scored(ranker.read_scores(popular, item_ids), scored.degraded)
@@ -68,7 +70,8 @@ class Slating:
         """Rows of slates."""
         ranker = served.ranker
         history = ranker.encode([known.history])
-        page = home_page(ranker, history, shopper.at_us, wishes, facts, rows)
+        with step("rank"):
+            page = home_page(ranker, history, shopper.at_us, wishes, facts, rows)
         served.require_finite(row.slate.degraded for row in page)
         unscored = next((row.slate.degraded for row in page if row.slate.degraded in _UNSCORED), None)
         popular = self._popular(ranker, shopper, known, unscored)
@@ -77,11 +80,13 @@ class Slating:
     def _rank(self, served: Served, shopper: Shopper, known: Known, wishes: Wishes) -> Slate:
         ranker, at_us = served.ranker, shopper.at_us
         if served.arm == CANARY:
-            slate = self._canary_ranking.rank(ranker, known.history, at_us, wishes)
+            with step("rank"):
+                slate = self._canary_ranking.rank(ranker, known.history, at_us, wishes)
             served.require_finite([slate.degraded])
             return slate
         try:
-            return self._ranking.rank(ranker, known.history, at_us, wishes)
+            with step("rank"):
+                return self._ranking.rank(ranker, known.history, at_us, wishes)
         except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
             logger.exception("release %s failed on a request; the popular items are shown", ranker.release_id)
         return replace(ranker.recommend(ranker.encode([NOTHING]), at_us, wishes, POPULARITY)[0], degraded=MODEL_FAILED)

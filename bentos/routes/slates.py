@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
@@ -11,6 +12,7 @@ from bentos.routes.events import EVENT_FIELDS, masked
 from bentos.segments import LONGEST_WORD
 from bentos.shoppers import HISTORY_UNAVAILABLE, NO_CONSENT
 from bentos.slating import MODEL_FAILED
+from bentos.tracing import note
 from bentos.web.endpoints import READ, Asked, Endpoint
 from bentos.web.fields import INT64, Field, Record, Schema, identifier, integer, list_of, number, object_schema, pattern, text, truth
 from bentos.web.problems import answer
@@ -22,6 +24,8 @@ from footfall.core.slates import MAX_K, NOTHING_PASSES, Filters
 from footfall.home import BECAUSE, BUY_AGAIN, CATEGORY, FOR_YOU, POPULAR
 from footfall.rules import PLACES
 from footfall.store.arms import CANARY, CHAMPION
+
+T = TypeVar("T")
 
 MAX_INLINE_EVENTS = 200
 MAX_ITEMS = 1000
@@ -186,28 +190,37 @@ def _shelf(body: dict[str, Any], context: list[str]) -> Shelf:
     )
 
 
+async def _answer(asked: Asked, function: Callable[[T], dict[str, Any]], wanted: T) -> Response:
+    return _said(await asked.in_thread(function, wanted))
+
+
+def _said(found: dict[str, Any]) -> Response:
+    note(release=found["release"], arm=found.get("arm"), degraded=found["degraded"])
+    return answer(found)
+
+
 async def _recommend(asked: Asked) -> Response:
     request, answering = slate_request(asked), asked.parts.answering
-    return answer(answering.recommend(request) if answering.at_once(request) else await asked.in_thread(answering.recommend, request))
+    return _said(answering.recommend(request)) if answering.at_once(request) else await _answer(asked, answering.recommend, request)
 
 
 async def _similar(asked: Asked) -> Response:
     wanted = ItemsRequest([asked.body[C.ITEM_ID]], asked.at_us, _shelf(asked.body, []))
-    return answer(await asked.in_thread(asked.parts.answering.similar, wanted))
+    return await _answer(asked, asked.parts.answering.similar, wanted)
 
 
 async def _complementary(asked: Asked) -> Response:
     wanted = ItemsRequest(asked.body["item_ids"], asked.at_us, _shelf(asked.body, []))
-    return answer(await asked.in_thread(asked.parts.answering.complementary, wanted))
+    return await _answer(asked, asked.parts.answering.complementary, wanted)
 
 
 async def _score(asked: Asked) -> Response:
-    return answer(await asked.in_thread(asked.parts.answering.score, ScoreRequest(_shopper(asked), asked.body["item_ids"])))
+    return await _answer(asked, asked.parts.answering.score, ScoreRequest(_shopper(asked), asked.body["item_ids"]))
 
 
 async def _home(asked: Asked) -> Response:
     wanted = HomeRequest(_shopper(asked), _shelf({**asked.body, C.PLACE: "home"}, []), asked.body.get("rows", 6))
-    return answer(await asked.in_thread(asked.parts.answering.home, wanted))
+    return await _answer(asked, asked.parts.answering.home, wanted)
 
 
 _SAYS = "`degraded` says when it is not what was asked for"

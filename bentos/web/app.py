@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bentos import tracing
 from bentos.parts import Parts
 from bentos.routes.table import ENDPOINTS
 from bentos.web.bodies import read_object
@@ -35,28 +36,36 @@ def make_app() -> Starlette:
 
 
 def _handler(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint's handler with its problems turned into answers, counted and timed."""
+    """The endpoint's handler with its problems turned into answers, counted, timed and traced."""
 
     async def handle(request: Request) -> Response:
         parts = _parts(request)
         if parts is None:
             return busy("the service is starting").response()
         started = time.perf_counter()
-        try:
-            response = await endpoint.handle(await _ask(endpoint, request, parts))
-        except Problem as problem:
-            response = problem.response()
-        except FootfallError as error:
-            # what the store or a release could not do is no fault of the request: it may come again
-            response = busy(error.what).response()
-            said = {"route": endpoint.name, "status": response.status_code}
-            logger.error("%s failed: %s (%s)", endpoint.name, error.what, error.found, extra=said)
-        except TimeoutError:
-            response = busy("no answer in time").response()
+        with tracing.request(endpoint.method, endpoint.path, request.headers.get("traceparent")):
+            response = await _answer(endpoint, request, parts)
+            tracing.note(status=response.status_code)
         parts.measures.count_request(endpoint.name, response.status_code, time.perf_counter() - started)
         return response
 
     return handle
+
+
+async def _answer(endpoint: Endpoint, request: Request, parts: Parts) -> Response:
+    """What the endpoint answers, or what kept it from answering."""
+    try:
+        return await endpoint.handle(await _ask(endpoint, request, parts))
+    except Problem as problem:
+        return problem.response()
+    except FootfallError as error:
+        # what the store or a release could not do is no fault of the request: it may come again
+        response = busy(error.what).response()
+        said = {"route": endpoint.name, "status": response.status_code}
+        logger.error("%s failed: %s (%s)", endpoint.name, error.what, error.found, extra=said)
+        return response
+    except TimeoutError:
+        return busy("no answer in time").response()
 
 
 async def _ask(endpoint: Endpoint, request: Request, parts: Parts) -> Asked:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 
 from bentos.parts import Parts
+from bentos.tracing import carried
 from bentos.waiting import Patience
 from bentos.web.fields import AT, Field, Record, Schema, UnfitError, object_schema
 from bentos.web.problems import Problem
@@ -59,7 +60,7 @@ class Asked:
             TimeoutError: it took too long, or whoever asked has gone.
         """
         patience = Patience(time.monotonic() + ANSWER_TIMEOUT_S)
-        found = asyncio.get_running_loop().run_in_executor(self.parts.threads, partial(patience.run, function, *arguments))
+        found = asyncio.get_running_loop().run_in_executor(self.parts.threads, carried(partial(patience.run, function, *arguments)))
         try:
             while not (await asyncio.wait((found,), timeout=LOOK_S))[0]:
                 if patience.over or (self.gone is not None and await self.gone()):

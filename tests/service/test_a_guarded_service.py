@@ -105,6 +105,8 @@ def server(root: Path, checkout: Path, certificate: tuple[Path, Path]) -> Iterat
         patch.setenv("FOOTFALL_TLS_KEY", str(certificate[1]))
         patch.setenv("FOOTFALL_API_KEYS", ",".join(f"{role}r:{role}:{key}" for role, key in KEYS.items()))
         patch.setenv("FOOTFALL_VERIFY_KEYS", verify_key(SIGNING))
+        patch.setenv("OTEL_TRACES_EXPORTER", "console")
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
         patch.setenv("FOOTFALL_SIGNING_KEY", base64.b64encode(SIGNING).decode())
         server = Guarded(root, checkout, certificate[0])
         server.start()
@@ -146,6 +148,27 @@ def test_one_port_listens_and_only_on_loopback(server: Guarded) -> None:
 def test_it_holds_no_key_that_signs(server: Guarded) -> None:
     for process in processes(server):
         assert "FOOTFALL_SIGNING_KEY" not in process.environ()
+
+
+def test_its_spans_say_how_a_request_went_and_not_whose_it_was(server: Guarded) -> None:
+    parent = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    status, answer = server.ask("POST", "/v1/recommend", {"user_id": "ann-the-canary"}, parent)
+    assert (status, answer["degraded"]) == (200, "no_history")
+    deadline = time.monotonic() + JUST_SO_LONG_S
+    while not (spans := [json.loads(line) for line in server.log.splitlines() if "0x0af7651916cd43dd8448eb211c80319c" in line]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (root,) = [span for span in spans if span["parent_id"] == "0xb7ad6b7169203331"]
+    assert root["attributes"] == {
+        "http.request.method": "POST",
+        "http.route": "/v1/recommend",
+        "http.response.status_code": 200,
+        "footfall.release": answer["release"],
+        "footfall.arm": "champion",
+        "footfall.degraded": "no_history",
+    }
+    assert sorted(span["name"] for span in spans) == ["POST /v1/recommend", "log exposures", "rank", "read history"]
+    assert "ann-the-canary" not in server.log
 
 
 def test_keys_are_asked_for_and_their_roles_hold(server: Guarded) -> None:

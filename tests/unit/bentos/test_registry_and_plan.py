@@ -86,6 +86,12 @@ def test_the_champions_bento_is_served_from_its_own_copy(tmp_path: Path, monkeyp
     assert planned.environment["FOOTFALL_ROOT"] == str(tmp_path)
     assert planned.command[-4:] == ["--host", "127.0.0.1", "--port", "4711"]
     assert plan(settings, "footfall:r2-bbb").folder.parent.name == "r2-bbb"
+    assert planned.environment["OTEL_SDK_DISABLED"] == "true"
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    assert plan(settings).environment["OTEL_SDK_DISABLED"] == "false"
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "carrier pigeon")
+    with pytest.raises(SettingsError, match="OTEL_TRACES_EXPORTER"):
+        plan(settings)
 
 
 def _pretend_bento(home: Path, version: str) -> None:
