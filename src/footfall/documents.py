@@ -154,13 +154,15 @@ class Manifest(Document):
 class Metrics(Document):
     """reports/metrics.json: the protocol, every policy's metrics, slices, paired differences between policies, and the heads'.
 
-    Of what a slate's lines say: whether `purchase_chance` comes true, and which share of the `explanations` passes their test.
+    Of what a slate's lines say: whether `purchase_chance` comes true, and which share of the `explanations` passes their test. `exposure` is how much
+    of what policies show goes to the long tail and to each brand (`core.exposure_figures`).
     """
 
-    SCHEMA: ClassVar[str] = "footfall.metrics/3"
+    SCHEMA: ClassVar[str] = "footfall.metrics/4"
     BEFORE: ClassVar[dict[str, dict[str, Any]]] = {
-        "footfall.metrics/1": {"heads": {}, "purchase_chance": {}, "explanations": {}},
-        "footfall.metrics/2": {"purchase_chance": {}, "explanations": {}},
+        "footfall.metrics/1": {"heads": {}, "purchase_chance": {}, "explanations": {}, "exposure": {}},
+        "footfall.metrics/2": {"purchase_chance": {}, "explanations": {}, "exposure": {}},
+        "footfall.metrics/3": {"exposure": {}},
     }
     protocol: dict[str, Any]
     policies: dict[str, dict[str, Any]]
@@ -169,6 +171,7 @@ class Metrics(Document):
     heads: dict[str, Any] = field(default_factory=dict)
     purchase_chance: dict[str, Any] = field(default_factory=dict)
     explanations: dict[str, Any] = field(default_factory=dict)
+    exposure: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str, *, where: object = None) -> Self:

@@ -36,11 +36,13 @@ class Learnt:
         counts: (V,) events of item_index 1, 2, ...
         history: of the U users who are ranked for.
         categories: (V,) a code an item; None where items have no categories.
+        brands: (V,) of each item, "" for none; None where nothing is known of brands.
     """
 
     counts: Int64
     history: Histories
     categories: Int64 | None = None
+    brands: Sequence[str] | None = None
 
 
 def from_slates(slates: Int32 | Int64, offsets: Int64, targets: Int32, cutoffs: Sequence[int] = CUTOFFS) -> Figures:

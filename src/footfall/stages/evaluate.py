@@ -19,6 +19,7 @@ from footfall import arrays
 from footfall.contracts import CATALOGUE, C
 from footfall.core.baselines import popularity, purchases
 from footfall.core.bootstrap import LEVEL
+from footfall.core.exposure_figures import exposure_figures
 from footfall.core.figures import Figures, Learnt, Resampling, best_of, difference, from_slates, on_slice, shown, with_intervals
 from footfall.core.linear_baselines import Labels, fit_linear, slates_of
 from footfall.core.metrics import coverage
@@ -67,7 +68,7 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
         )
     history = arrays.read_sequences(paths.sequences).take(targets.users).before(split.test_start)
     others = other_slates(paths, split, history, len(recommender.vocabulary), params.evaluate)
-    learnt = Learnt(_train_counts(paths, split, len(recommender.vocabulary)), history, _categories(paths, recommender.vocabulary))
+    learnt = Learnt(_train_counts(paths, split, len(recommender.vocabulary)), history, *_said_of(paths, recommender.vocabulary))
     metrics = evaluate(recommender, history, targets, split.test_start, params.evaluate, others, learnt)
     metrics = replace(metrics, **_told(paths, recommender, split, targets, params.evaluate))
     write_text(paths.metrics_report, metrics.to_json())
@@ -113,14 +114,14 @@ def _train_counts(paths: Paths, split: arrays.Split, items: int) -> Int64:
     return np.bincount(bought.item_index, minlength=items + 1)[1:]
 
 
-def _categories(paths: Paths, vocabulary: Vocabulary) -> Int64:
-    """(V,) a code for the first two levels of each item's category, as drift reports count them."""
-    catalogue = read_parquet(paths.tables / f"{CATALOGUE.name}.parquet", (C.ITEM_ID, C.CATEGORY_PATH), next_step="dvc repro events")
-    short = {
-        item: " > ".join((path or "").split(" > ")[:2])
-        for item, path in zip(catalogue[C.ITEM_ID].to_pylist(), catalogue[C.CATEGORY_PATH].to_pylist(), strict=True)
-    }
-    return np.unique([short.get(item, "") for item in vocabulary.item_ids], return_inverse=True)[1].astype(np.int64)
+def _said_of(paths: Paths, vocabulary: Vocabulary) -> tuple[Int64, list[str]]:
+    """(V,) a code for the first two levels of each item's category, as drift reports count them, and (V,) its brand, "" for none."""
+    columns = (C.ITEM_ID, C.CATEGORY_PATH, C.BRAND)
+    catalogue = read_parquet(paths.tables / f"{CATALOGUE.name}.parquet", columns, next_step="dvc repro events")
+    told = {item: (path, brand) for item, path, brand in zip(*(catalogue[name].to_pylist() for name in columns), strict=True)}
+    rows = [told.get(item, (None, None)) for item in vocabulary.item_ids]
+    short = [" > ".join((path or "").split(" > ")[:2]) for path, _ in rows]
+    return np.unique(short, return_inverse=True)[1].astype(np.int64), [brand or "" for _, brand in rows]
 
 
 def evaluate(
@@ -141,7 +142,7 @@ def evaluate(
         at: first moment of the labels, microseconds.
         params: cut-offs, resamples and slices.
         others: policy -> (U, k) slates of baselines that the bundle does not hold.
-        learnt: what novelty, popularity and slices of items are measured against.
+        learnt: what novelty, popularity, slices of items and exposure are measured against.
     """
     ranking = recommender.rank(history, at, max(params.cutoffs), POLICIES)
     slates = {**ranking.slates, **others}
@@ -151,6 +152,7 @@ def evaluate(
         policies={policy: _policy(figures, slates[policy], learnt, params) for policy, figures in by_user.items()},
         slices=_slices(by_user, slates, history, targets, learnt, params),
         differences=_differences(by_user, [*BASELINES, *others], params),
+        exposure=rounded(exposure_figures(slates, learnt.counts, learnt.brands, tail_share=params.tail_share, k=params.k)),
     )
 
 

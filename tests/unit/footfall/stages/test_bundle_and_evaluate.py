@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from footfall.arrays import read_sequences, read_split, write_sequences
@@ -23,6 +24,7 @@ from footfall.paths import Paths
 from footfall.recommender import POLICIES
 from footfall.stages.bundle import make_bundle
 from footfall.stages.evaluate import make_metrics
+from footfall.tables import read_parquet, write_parquet
 from tests.unit.footfall.small_shop import make_shop, small_params, use_table_scorer
 
 
@@ -82,12 +84,36 @@ def test_metrics_hold_every_policy_slice_and_difference(shop: Paths, params: Par
     assert metrics.differences["fused_minus_best_baseline"]["subtrahend"] == "personal_frequency_90d"
 
 
+def test_metrics_say_who_is_shown(shop: Paths, params: Params) -> None:
+    make_bundle(shop, params)
+    exposure = make_metrics(shop, params).exposure
+    assert set(exposure) == {"k", "tail"}  # nothing in this catalogue has a brand
+    assert set(exposure["tail"]["exposure"]) == {*POLICIES, "popularity_7d", "ease_recency", "item_knn_recency"}
+    path = shop.tables / "catalogue.parquet"
+    catalogue = read_parquet(path, next_step="none")
+    brands = pa.array([None if number % 4 == 3 else "abc"[number % 4] for number in range(catalogue.num_rows)], pa.string())
+    write_parquet(path, catalogue.set_column(catalogue.column_names.index("brand"), "brand", brands))
+    write_manifest(shop.tables)
+    said = make_metrics(shop, params).exposure
+    assert said["tail"] == exposure["tail"]
+    groups = [*said["brands"]["largest"], said["brands"]["without"]]
+    assert {one.get("brand") for one in groups} == {"a", "b", "c", None}
+    for policy in POLICIES:
+        assert sum(one["exposure"][policy] for one in groups) == pytest.approx(1, abs=1e-5)
+
+
 def test_metrics_of_the_schema_before_stay_readable() -> None:
     policies = {"fused": {"ndcg@10": 0.2}}
     old = json.dumps({"schema": "footfall.metrics/1", "protocol": {"k": 10}, "policies": policies, "slices": {}, "differences": {}})
     assert Metrics.from_json(old).policies == policies
     newer = Metrics.from_json(json.dumps(json.loads(old.replace("metrics/1", "metrics/2")) | {"heads": {"a": 1}}))
     assert (newer.heads, newer.purchase_chance, newer.explanations) == ({"a": 1}, {}, {})
+    third = {name: value for name, value in newer.as_dict().items() if name != "exposure"} | {
+        "schema": "footfall.metrics/3",
+        "explanations": {"b": 2},
+    }
+    newest = Metrics.from_json(json.dumps(third))
+    assert (newest.heads, newest.explanations, newest.exposure) == ({"a": 1}, {"b": 2}, {})
     with pytest.raises(ContractError, match="another schema"):
         Metrics.from_json(old.replace("metrics/1", "metrics/9"))
 
