@@ -7,6 +7,7 @@ import time
 import uuid
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bentos.answers import because_json, policy_of, row_json, slate_json
@@ -106,7 +107,7 @@ class Answering:
         started = time.perf_counter()
         ranker, shop = self._open()
         known = self._shoppers.known(request.shopper, ranker, ruled=len(shop.book) > 0)
-        request_id = request_id or uuid.uuid4().hex
+        request_id = request_id or _new_id()
         wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, request_id)
         slate = self._slate(ranker, request.shopper, known, wishes)
         if shown:
@@ -165,18 +166,17 @@ class Answering:
         """
         ranker, shop = self._open()
         known = self._shoppers.known(request.shopper, ranker, ruled=len(shop.book) > 0)
-        wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
-        history, at_us = ranker.encode([known.history]), request.shopper.at_us
-        page = home_page(ranker, history, at_us, wishes, shop.facts, request.rows)
-        popular = self._popular(ranker, request.shopper, known, next((row.slate.degraded for row in page if row.slate.degraded in _UNSCORED), None))
+        wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, _new_id())
+        page = partial(home_page, ranker, ranker.encode([known.history]), request.shopper.at_us)
+        rows = page(wishes, shop.facts, request.rows, _new_id)
+        popular = self._popular(ranker, request.shopper, known, next((row.slate.degraded for row in rows if row.slate.degraded in _UNSCORED), None))
         if popular is not None:
-            page = home_page(ranker, history, at_us, replace(wishes, popular=popular), shop.facts, request.rows)
-        rows = [(uuid.uuid4().hex, row) for row in page]
-        for request_id, row in rows:
-            self._log(request.shopper, request_id, ranker.release_id, row.slate)
+            rows = page(replace(wishes, popular=popular), shop.facts, request.rows, _new_id)
+        for row in rows:
+            self._log(request.shopper, row.request_id, ranker.release_id, row.slate)
             self._showing.count(ranker, row.slate, known.degraded)
-        found = [row_json(request_id, row) for request_id, row in rows]
-        degraded = known.degraded or next((row.slate.degraded for _, row in rows if row.slate.degraded), None)
+        found = [row_json(row) for row in rows]
+        degraded = known.degraded or next((row.slate.degraded for row in rows if row.slate.degraded), None)
         return {"release": ranker.release_id, "arm": ARM, "degraded": degraded, "rows": found}
 
     def append(self, rows: list[Row]) -> Future[Appended]:
@@ -250,3 +250,7 @@ class Answering:
                 for line in slate.items
             ]
         )
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
