@@ -106,7 +106,7 @@ class Answering:
         Raises:
             Problem: 503, no release is open yet.
         """
-        named = request_id or uuid.uuid4().hex
+        named = request_id or _new_id()
 
         def answer(served: Served) -> dict[str, Any]:
             return self._recommend(served, request, named, shown=shown)
@@ -180,14 +180,13 @@ class Answering:
     def _home(self, served: Served, request: HomeRequest) -> dict[str, Any]:
         ranker, shop = served.ranker, self.shop_window.of(served.ranker.vocabulary)
         known = self._known(request.shopper, ranker, shop)
-        wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, None)
-        page = self._slating.page(served, request.shopper, known, wishes, shop.facts, request.rows)
-        rows = [(uuid.uuid4().hex, row) for row in page]
-        found = [row_json(request_id, row) for request_id, row in rows]
-        for request_id, row in rows:
-            self._log(request.shopper, request_id, served, row.slate)
+        wishes = self._wishes(request.shelf, shop, request.shopper, known.segments, _new_id())
+        rows = self._slating.page(served, request.shopper, known, wishes, shop.facts, request.rows, _new_id)
+        found = [row_json(row) for row in rows]
+        for row in rows:
+            self._log(request.shopper, row.request_id, served, row.slate)
             self._showing.count(ranker, row.slate, known.degraded, served.arm)
-        degraded = known.degraded or next((row.slate.degraded for _, row in rows if row.slate.degraded), None)
+        degraded = known.degraded or next((row.slate.degraded for row in rows if row.slate.degraded), None)
         return {"release": ranker.release_id, "arm": served.arm, "degraded": degraded, "rows": found}
 
     def append(self, rows: list[Row]) -> Future[Appended]:
@@ -245,3 +244,7 @@ class Answering:
         ]
         with step("log exposures"):
             self._writer.log_exposures(rows)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex

@@ -54,6 +54,6 @@ def because_json(ranker: Recommender, history: History, at_us: int, slate: Slate
     ]
 
 
-def row_json(request_id: str, row: Row) -> dict[str, Any]:
+def row_json(row: Row) -> dict[str, Any]:
     """A row of the home page, a slate of its own."""
-    return {"request_id": request_id, "kind": row.kind, "about": row.about, "title": row.title, **slate_json(row.slate)}
+    return {"request_id": row.request_id, "kind": row.kind, "about": row.about, "title": row.title, **slate_json(row.slate)}

@@ -6,7 +6,9 @@ A canary fails aloud; where the champion fails, or the shopper cannot be scored,
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from bentos.arms import Served
 from bentos.asking import Shopper
@@ -16,14 +18,16 @@ from bentos.tracing import step
 from footfall.core.item_facts import CatalogueFacts
 from footfall.core.metrics import Float64
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
-from footfall.home import Row, home_page
+from footfall.home import Row, home_page, popular_row
 from footfall.recommender import POPULARITY, Recommender, Scored, Slate, Wishes
 from footfall.store.arms import CANARY
 
 logger = logging.getLogger("footfall.service")
 
+T = TypeVar("T")
+
 MODEL_FAILED = "model_failed"
-_UNSCORED = (NO_HISTORY, SCORES_NOT_FINITE, MODEL_FAILED)
+_UNSCORED = (NO_HISTORY, SCORES_NOT_FINITE)
 """Why a user gets what is popular."""
 
 
@@ -49,47 +53,72 @@ class Slating:
         Raises:
             Exception: whatever a canary fails with.
         """
-        ranker, slate = served.ranker, self._rank(served, shopper, known, wishes)
-        popular = self._popular(ranker, shopper, known, slate.degraded)
+        ranking = self._canary_ranking if served.arm == CANARY else self._ranking
+        slate = self._tried(served, lambda: ranking.rank(served.ranker, known.history, shopper.at_us, wishes))
+        if slate is None:
+            return self._popular_slate(served.ranker, shopper, wishes, self._shoppers.popular(shopper, known, served.ranker))
+        served.require_finite([slate.degraded])
+        popular = self._popular(served.ranker, shopper, known, slate.degraded)
         if popular is None:
             return slate
-        history = NOTHING if slate.degraded == MODEL_FAILED else known.history  # the history may be what the release failed on
-        wishes = replace(wishes, popular=popular)
-        return replace(ranker.recommend(ranker.encode([history]), shopper.at_us, wishes, POPULARITY)[0], degraded=slate.degraded)
+        history, wishes = served.ranker.encode([known.history]), replace(wishes, popular=popular)
+        return replace(served.ranker.recommend(history, shopper.at_us, wishes, POPULARITY)[0], degraded=slate.degraded)
 
     def scores(self, served: Served, shopper: Shopper, known: Known, item_ids: list[str]) -> Scored:
-        """How some items stand with the shopper."""
+        """How some items stand with the shopper.
+
+        Raises:
+            Exception: whatever a canary fails with.
+        """
         ranker = served.ranker
-        with step("rank"):
-            scored: Scored = ranker.score(ranker.encode([known.history]), shopper.at_us, [item_ids])[0]
+        scored = self._tried(served, lambda: ranker.score(ranker.encode([known.history]), shopper.at_us, [item_ids])[0])
+        if scored is None:
+            popular = self._shoppers.popular(shopper, known, ranker)
+            row = ranker.scores(ranker.encode([NOTHING]), shopper.at_us, POPULARITY)[0] if popular is None else popular
+            return Scored(ranker.read_scores(row, item_ids), MODEL_FAILED)
         served.require_finite([scored.degraded])
         popular = self._popular(ranker, shopper, known, scored.degraded)
         return scored if popular is None else Scored(ranker.read_scores(popular, item_ids), scored.degraded)
 
-    def page(self, served: Served, shopper: Shopper, known: Known, wishes: Wishes, facts: CatalogueFacts, rows: int) -> list[Row]:
-        """Rows of slates."""
+    def page(
+        self, served: Served, shopper: Shopper, known: Known, wishes: Wishes, facts: CatalogueFacts, rows: int, new_id: Callable[[], str]
+    ) -> list[Row]:
+        """Rows of slates, each with its own request id; one row of popular items where the champion fails.
+
+        Raises:
+            Exception: whatever a canary fails with.
+        """
         ranker = served.ranker
-        history = ranker.encode([known.history])
-        with step("rank"):
-            page = home_page(ranker, history, shopper.at_us, wishes, facts, rows)
+
+        def page_of(wishes: Wishes) -> list[Row]:
+            return home_page(ranker, ranker.encode([known.history]), shopper.at_us, wishes, facts, rows, new_id)
+
+        page = self._tried(served, lambda: page_of(wishes))
+        if page is None:
+            popular = self._shoppers.popular(shopper, known, ranker)
+            return [popular_row(new_id(), self._popular_slate(ranker, shopper, replace(wishes, drawing=None), popular))]
         served.require_finite(row.slate.degraded for row in page)
         unscored = next((row.slate.degraded for row in page if row.slate.degraded in _UNSCORED), None)
         popular = self._popular(ranker, shopper, known, unscored)
-        return page if popular is None else home_page(ranker, history, shopper.at_us, replace(wishes, popular=popular), facts, rows)
+        return page if popular is None else page_of(replace(wishes, popular=popular))
 
-    def _rank(self, served: Served, shopper: Shopper, known: Known, wishes: Wishes) -> Slate:
-        ranker, at_us = served.ranker, shopper.at_us
-        if served.arm == CANARY:
-            with step("rank"):
-                slate = self._canary_ranking.rank(ranker, known.history, at_us, wishes)
-            served.require_finite([slate.degraded])
-            return slate
+    @staticmethod
+    def _popular_slate(ranker: Recommender, shopper: Shopper, wishes: Wishes, popular: Float64 | None) -> Slate:
+        """Without a look at the history, which may be what the release failed on."""
+        nobody = ranker.encode([NOTHING])
+        return replace(ranker.recommend(nobody, shopper.at_us, replace(wishes, popular=popular), POPULARITY)[0], degraded=MODEL_FAILED)
+
+    @staticmethod
+    def _tried(served: Served, make: Callable[[], T]) -> T | None:
+        """What is made; None where the champion fails on it, which is logged. A canary's failure is raised."""
         try:
             with step("rank"):
-                return self._ranking.rank(ranker, known.history, at_us, wishes)
+                return make()
         except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
-            logger.exception("release %s failed on a request; the popular items are shown", ranker.release_id)
-        return replace(ranker.recommend(ranker.encode([NOTHING]), at_us, wishes, POPULARITY)[0], degraded=MODEL_FAILED)
+            if served.arm == CANARY:
+                raise
+            logger.exception("release %s failed on a request; the popular items are shown", served.ranker.release_id)
+            return None
 
     def _popular(self, ranker: Recommender, shopper: Shopper, known: Known, degraded: str | None) -> Float64 | None:
         return self._shoppers.popular(shopper, known, ranker) if degraded in _UNSCORED else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,31 +28,42 @@ class Row:
     """One row of the page.
 
     Attributes:
+        request_id: of its slate; what is left to chance in it is drawn by this.
         kind: which idea; for shops that say it in words of their own.
         about: the item id or the category that it is about; None: neither.
         title: in English.
         slate: what stands in it.
     """
 
+    request_id: str
     kind: str
     about: str | None
     title: str
     slate: Slate
 
 
-def home_page(recommender: Recommender, history: Sequences, at: int, wishes: Wishes, facts: CatalogueFacts, rows: int) -> list[Row]:
+def popular_row(request_id: str, slate: Slate) -> Row:
+    """A row of what many buy."""
+    return Row(request_id, POPULAR, None, _TITLES[POPULAR], slate)
+
+
+def home_page(
+    recommender: Recommender, history: Sequences, at: int, wishes: Wishes, facts: CatalogueFacts, rows: int, new_id: Callable[[], str]
+) -> list[Row]:
     """At most so many rows for one user, the most promising first.
 
     A row is worth what the user's own scores say of its best items, so that who buys the same again sees that row first and who looks around
     does not. "For you" and "popular" are always among the candidates: a page is empty only where nothing may be shown.
+    Where wishes leave something to chance each row is drawn for itself, and a propensity is the chance given the rows above.
 
     Args:
         recommender: of one release.
         history: of one user, from `encode`.
         at: the moment of asking, microseconds.
-        wishes: of every row; k is the length of a row.
+        wishes: of every row; k is the length of a row, and the request id of a drawing is not read.
         facts: what the shop says of its items.
         rows: the most that are wanted.
+        new_id: gives the request id of a row.
     """
     found: list[Row] = []
     shown = list(wishes.exclude)
@@ -59,14 +71,16 @@ def home_page(recommender: Recommender, history: Sequences, at: int, wishes: Wis
     for idea in sorted(ideas, key=lambda one: -one.worth):  # a stable sort: of equals the one that stands first
         if len(found) == rows:
             break
-        mine = replace(wishes, exclude=shown, allowed=_both(wishes.allowed, idea.allowed))
+        request_id = new_id()
+        drawing = None if wishes.drawing is None else replace(wishes.drawing, request_id=request_id)
+        mine = replace(wishes, exclude=shown, allowed=_both(wishes.allowed, idea.allowed), drawing=drawing)
         if idea.kind == BECAUSE and idea.about is not None:
             slate = recommender.similar(idea.about, mine, facts)
         else:
             slate = recommender.recommend(history, at, mine, idea.policy)[0]
         if len(slate.items) >= (1 if idea.kind in (FOR_YOU, POPULAR) else _LEAST):
             shown = [*shown, *(line.item_id for line in slate.items)]
-            found.append(Row(idea.kind, idea.about, _title(recommender, idea.kind, idea.about, facts), slate))
+            found.append(Row(request_id, idea.kind, idea.about, _title(recommender, idea.kind, idea.about, facts), slate))
     return found
 
 

@@ -282,6 +282,20 @@ def test_a_model_that_fails_on_a_request_does_not_fail_the_request(service: Serv
     assert (answer["degraded"], answer["items"][0]["item_id"]) == ("model_failed", "a")
 
 
+def test_a_model_that_always_fails_leaves_no_page_blank(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> Any:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(service.changeover.ranker._reader.scorer, "scores", failing)  # type: ignore[union-attr]
+    asked = {"user_id": "ann", "events": [{"item_id": "d", "event_type": "purchase", "occurred_at": "2020-05-01T00:00:00Z"}], "at": AT}
+    slate = ask(service.app, "POST", "/v1/recommend", asked).json
+    page = ask(service.app, "POST", "/v1/home", asked).json
+    scores = ask(service.app, "POST", "/v1/score", asked | {"item_ids": ["a", "b"]}).json
+    assert {slate["degraded"], page["degraded"], scores["degraded"]} == {"model_failed"}
+    assert (slate["items"][0]["item_id"], page["rows"][0]["kind"], page["rows"][0]["items"][0]["item_id"]) == ("a", "popular", "a")
+    assert scores["items"][0]["score"] > scores["items"][1]["score"] > 0
+
+
 def test_a_user_who_refused_personal_service_gets_the_popular_items(service: Service) -> None:
     post_events(service, bought("c"))
     said = {"user_id": [pseudonym("ann", KEY)], "attributes": ["{}"], "consent": [json.dumps({"personalise": False})], "first_seen_at": [NOON]}

@@ -127,6 +127,37 @@ def test_chance_moves_what_stands_behind_the_second_position_and_says_how_likely
     assert {row["propensity"] < 1 for row in logged if row["position"] == 3} == {True}
 
 
+def test_each_row_of_a_home_page_is_drawn_for_itself_given_the_rows_above(start: Callable[..., Service]) -> None:
+    exploration = Exploration(rate=0.5, first=1, pool=2)
+    service = start(exploration=exploration)
+    post_events(service, bought("c"), bought("d"))
+    plain = [{"event_type": "purchase", "item_id": item} for item in ("c", "d")]
+    lower = set()
+    for _ in range(40):
+        page = true_to("HomeAnswer", door(service, "home", user_id="ann", k=2))
+        assert [row["kind"] for row in page["rows"][:2]] == ["for_you", "popular"]
+        above: list[str] = []
+        for row, ranked in zip(page["rows"], (items(recommend(service, events=plain, k=5)), list("abcde")), strict=False):
+            left = [item for item in ranked if item not in above]
+            again = explore(*drawing(left), 2, exploration, request_stream(row["request_id"]))
+            shown = [line["item_id"] for line in row["items"]]
+            assert [left[place - 1] for place in again.items] == shown
+            assert list(again.propensities) == [line["propensity"] for line in row["items"]]
+            above += shown
+        lower.add(tuple(above[2:]))
+    assert len(lower) > 2
+    service.written()
+    logged = exposures.window(service.engine, from_us(0), from_us(2**52)).to_pylist()
+    told = {(row["request_id"], line["position"]): line["propensity"] for row in page["rows"] for line in row["items"]}
+    assert {(row["request_id"], row["position"]): row["propensity"] for row in logged if (row["request_id"], row["position"]) in told} == told
+
+
+def test_a_home_page_of_nobody_is_shown_nothing_by_chance(start: Callable[..., Service]) -> None:
+    service = start(exploration=Exploration(rate=1.0, first=1, pool=2))
+    page = door(service, "home", k=2).json
+    assert {line["propensity"] for row in page["rows"] for line in row["items"]} == {1.0}
+
+
 def drawing(ranked: list[str]) -> Any:
     """The candidates by number, in their order."""
     import numpy as np
