@@ -50,7 +50,7 @@ check: $(READY) ## lint, formatting, types, layers
 	PYTHONPATH=src lint-imports
 
 soak: $(READY) ## run the trials (kills, faults, floods, erasures) at their stated counts; figures in reports/bench/soak.json
-	@FOOTFALL_SOAK=1 python -m pytest -m trial -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@FOOTFALL_SOAK=1 python -m pytest -m trial -o faulthandler_timeout=7200 -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(READY) ## run the benchmarks at the size of this machine; figures in reports/bench (FULL=1 for the stated sizes)
 	@python -m benchmarks all $(if $(FULL),--full)
