@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bentos.answering import Answering
 from bentos.measures import Measures
+from bentos.slates.answering import Answering
 
 
 @dataclass(frozen=True)

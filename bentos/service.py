@@ -22,8 +22,8 @@ from bentos.web.patience import be_patient_no_longer
 from footfall.settings import load_settings
 
 if TYPE_CHECKING:
-    from bentos.changeover import Changeover
     from bentos.measures import Measures
+    from bentos.releases.changeover import Changeover
 
 NAME = "footfall"
 THREADS = 16
@@ -56,15 +56,15 @@ class Footfall:
 
     def __init__(self) -> None:
         """Open the store and the champion; from then on the worker is ready."""
-        from bentos.answering import Answering
-        from bentos.changeover import Changeover
-        from bentos.live_store import LiveStore
+        from bentos.live.live_store import LiveStore
+        from bentos.live.writer import Writer
         from bentos.logs import set_up_logs
         from bentos.measures import Measures
         from bentos.parent import end_with_parent
         from bentos.registry import built_with, bundle_path
+        from bentos.releases.changeover import Changeover
+        from bentos.slates.answering import Answering
         from bentos.tracing import start
-        from bentos.writer import Writer
         from footfall.core.exploration import Exploration
         from footfall.pseudonyms import pseudonym, read_key
         from footfall.recommender import Recommender

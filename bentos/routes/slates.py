@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
+from bentos.live.segments import LONGEST_WORD
 from bentos.routes.events import EVENT_FIELDS, masked
-from bentos.segments import LONGEST_WORD
-from bentos.shoppers import HISTORY_UNAVAILABLE, NO_CONSENT
-from bentos.slating import MODEL_FAILED
+from bentos.slates.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
+from bentos.slates.shoppers import HISTORY_UNAVAILABLE, NO_CONSENT
+from bentos.slates.slating import MODEL_FAILED
 from bentos.tracing import note
 from bentos.web.endpoints import READ, Asked, Endpoint
 from bentos.web.fields import INT64, Field, Record, Schema, identifier, integer, list_of, number, object_schema, pattern, text, truth

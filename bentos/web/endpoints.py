@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 
 from bentos.parts import Parts
+from bentos.slates.waiting import Patience
 from bentos.tracing import carried
-from bentos.waiting import Patience
 from bentos.web.fields import AT, Field, Record, Schema, UnfitError, object_schema
 from bentos.web.problems import Problem
 
@@ -54,7 +54,7 @@ class Asked:
     gone: Callable[[], Awaitable[bool]] | None = None
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What the function returns, without keeping other requests waiting. Once nobody waits for it, it is told so (`bentos.waiting`).
+        """What the function returns, without keeping other requests waiting. Once nobody waits for it, it is told so (`bentos.slates.waiting`).
 
         Raises:
             TimeoutError: it took too long, or whoever asked has gone.

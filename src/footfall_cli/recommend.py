@@ -18,7 +18,7 @@ from footfall_cli.root import JsonOption, WorkspaceOption, engine_of, find_root,
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from bentos.everybody import Row, Tally
+    from bentos.slates.everybody import Row, Tally
     from footfall.settings import Settings
     from footfall.store import Engine
 
@@ -80,8 +80,8 @@ def run(
 
 def _write(settings: Settings, engine: Engine, path: Path, asked: _Asked, *, quiet: bool) -> dict[str, Any]:
     """Write the file, and say what is in it."""
-    from bentos import everybody as service
-    from bentos.asking import Shelf
+    from bentos.slates import everybody as service
+    from bentos.slates.asking import Shelf
     from footfall.contracts import EXPOSURES
     from footfall.store import everybody as users
     from footfall.store.moments import to_us
@@ -101,7 +101,7 @@ def _write(settings: Settings, engine: Engine, path: Path, asked: _Asked, *, qui
 
 def _tables(slates: Iterator[list[Row]], schema: pa.Schema) -> Iterator[pa.Table]:
     """Slates as tables of some thousand rows."""
-    from bentos.everybody import table_of
+    from bentos.slates.everybody import table_of
 
     held: list[Row] = []
     for number, rows in enumerate(slates, 1):

@@ -25,14 +25,14 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 import monitoring
-from bentos.answering import Answering
-from bentos.changeover import Changeover
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
+from bentos.live.writer import Writer
 from bentos.measures import Measures
 from bentos.parts import Parts
+from bentos.releases.changeover import Changeover
+from bentos.slates.answering import Answering
 from bentos.web.app import make_app
 from bentos.web.door import Door
-from bentos.writer import Writer
 from expectations.__main__ import validate
 from flows import ingest as ingest_module
 from flows.ingest import ingest

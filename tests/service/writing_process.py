@@ -15,9 +15,9 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
+from bentos.live.writer import Row, Writer
 from bentos.measures import Measures
-from bentos.writer import Row, Writer
 from footfall.contracts import EVENTS, LIVE_ORIGIN, C
 from footfall.store import engine
 from footfall.store.events import Appended

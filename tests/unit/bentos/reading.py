@@ -6,9 +6,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from bentos.asking import SlateRequest
 from bentos.routes.events import EVENTS_REQUEST, EventsRequest, read_events
 from bentos.routes.slates import RECOMMEND, slate_request
+from bentos.slates.asking import SlateRequest
 from bentos.web.endpoints import Asked, read_body
 
 

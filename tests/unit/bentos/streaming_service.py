@@ -11,14 +11,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from bentos.answering import Answering
-from bentos.changeover import Changeover
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
+from bentos.live.writer import Writer
 from bentos.measures import Measures
 from bentos.parts import Parts
+from bentos.releases.changeover import Changeover
+from bentos.slates.answering import Answering
 from bentos.web.app import make_app
 from bentos.web.door import Door
-from bentos.writer import Writer
 from footfall.bundle import release_id
 from footfall.pseudonyms import DEMO_KEY, pseudonym
 from footfall.recommender import Recommender

@@ -244,8 +244,8 @@ def test_while_the_store_is_away_slates_are_degraded_and_events_are_refused(star
     def away(*_: object, **__: object) -> None:
         raise StoreError("gone", found="test")
 
-    monkeypatch.setattr("bentos.shoppers.read_user", away)
-    monkeypatch.setattr("bentos.writer.write_together", away)
+    monkeypatch.setattr("bentos.slates.shoppers.read_user", away)
+    monkeypatch.setattr("bentos.live.writer.write_together", away)
     answer = true_to("RecommendAnswer", recommend(service, user_id="ann"))
     assert (answer["degraded"], answer["items"][0]["item_id"]) == ("history_unavailable", "a")
     refused = post_events(service, bought("d"))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bentos.opening import RETRY_S
+from bentos.releases.opening import RETRY_S
 from footfall.bundle import release_id
 from footfall.contracts import C
 from footfall.core.assignment import takes_part
@@ -187,7 +187,7 @@ def test_an_arm_that_cannot_be_opened_changes_nothing_says_so_and_is_tried_again
     look(service)
     assert not service.changeover.arms.rankers
     later = time.monotonic() + RETRY_S
-    monkeypatch.setattr("bentos.opening.time", SimpleNamespace(monotonic=lambda: later))
+    monkeypatch.setattr("bentos.releases.opening.time", SimpleNamespace(monotonic=lambda: later))
     look(service)
     (arm,) = ask(service.app, "GET", "/v1/release").json["arms"]
     assert (arm["open"], arm["failed"]) == (True, None)

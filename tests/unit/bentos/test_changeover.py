@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bentos.opening import warm_up
+from bentos.releases.opening import warm_up
 from footfall.bundle import release_id
 from footfall.recommender import Line, Recommender, Slate
 from footfall.store import erasures, releases

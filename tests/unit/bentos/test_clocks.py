@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from bentos import answering
+from bentos.slates import answering
 from expectations.gate import judge
 from footfall.contracts import C
 from footfall.frames.engine import frame, run

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bentos import logs
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
 from bentos.logs import JsonLines, set_up_logs, without_values
 from footfall.errors import SettingsError, StoreError
 from footfall.settings import load_settings

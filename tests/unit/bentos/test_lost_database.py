@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bentos import writer as writer_module
+from bentos.live import writer as writer_module
 from footfall.store import open_store
 from footfall.store.tables import events as table
 from tests.trials import Trial
@@ -28,7 +28,7 @@ from tests.wire import Wire
 @pytest.fixture
 def service(start: Callable[..., Service], server_url: str, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Service:
     """A service whose store is at the other end of the wire."""
-    monkeypatch.setattr("bentos.live_store.PAUSE_S", 0.0)
+    monkeypatch.setattr("bentos.live.live_store.PAUSE_S", 0.0)
     return start(url=sa.make_url(server_url).set(host="127.0.0.1", port=wire.port).render_as_string(hide_password=False), champion=None)
 
 
@@ -183,7 +183,7 @@ def test_events_written_to_a_file_that_was_taken_away_are_not_acknowledged(start
 def test_a_restored_file_is_used_from_the_next_event_on_without_a_restart(
     start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bentos.live_store.PAUSE_S", 0.0)
+    monkeypatch.setattr("bentos.live.live_store.PAUSE_S", 0.0)
     service, path = start(champion=None), tmp_path / "store.db"
     open_store(f"sqlite:///{tmp_path / 'backup.db'}").dispose()
     assert post_events(service, bought("a", event_id="1")).status == 200

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from bentos import segments
+from bentos.live import segments
 from footfall.core.exploration import Exploration, explore, request_stream
 from footfall.core.parts import Parts
 from footfall.core.sequences import Sequences
@@ -201,7 +201,7 @@ def test_a_store_that_goes_away_after_the_history_was_read_is_no_failure(shop: S
     def away(*_: object, **__: object) -> None:
         raise StoreError("live store cannot be reached or refused")
 
-    monkeypatch.setattr("bentos.shoppers.shop_users.attributes", away)
+    monkeypatch.setattr("bentos.slates.shoppers.shop_users.attributes", away)
     assert said(recommend(shop, user_id="ann")) == OVERALL
 
 

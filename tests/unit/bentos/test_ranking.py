@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-import bentos.ranking
-from bentos.ranking import MOST, Ranking
+import bentos.slates.ranking
+from bentos.slates.ranking import MOST, Ranking
 from footfall.core.sequences import Int64, Sequences
 from footfall.recommender import History, Line, Slate, Wishes
 
@@ -114,10 +114,10 @@ def test_a_slate_is_quick_only_once_one_was_and_while_nobody_has_the_turn(monkey
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(ranking.rank, ranker, history("first"), 0, Wishes(1))
         assert ranker.entered.wait(10)
-        monkeypatch.setattr(bentos.ranking, "QUICK_S", 60.0)
+        monkeypatch.setattr(bentos.slates.ranking, "QUICK_S", 60.0)
         assert not ranking.quick  # somebody has the turn
         ranker.go.set()
         first.result()
     assert ranking.quick
-    monkeypatch.setattr(bentos.ranking, "QUICK_S", 0.0)
+    monkeypatch.setattr(bentos.slates.ranking, "QUICK_S", 0.0)
     assert not ranking.quick

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bentos.shop_window import ShopWindow
+from bentos.live.shop_window import ShopWindow
 from tests.trials import Trial
 from tests.unit.bentos.asgi import ask
 from tests.unit.bentos.conftest import Service
@@ -57,7 +57,7 @@ def test_every_event_and_every_rule_is_in_the_very_next_slate(service: Service, 
 
 def test_another_worker_hears_of_a_rule_at_its_next_look(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
     service = start()
-    monkeypatch.setattr("bentos.shop_window.POLL_S", 0.02)  # 1 s in production
+    monkeypatch.setattr("bentos.live.shop_window.POLL_S", 0.02)  # 1 s in production
     vocabulary = service.changeover.ranker.vocabulary  # type: ignore[union-attr]
     elsewhere = ShopWindow(service.store)
     elsewhere.look()

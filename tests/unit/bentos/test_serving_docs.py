@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bentos import writer
+from bentos.live import writer
 from bentos.routes import batches, events, rules, shop, slates
 from bentos.routes.table import ENDPOINTS
 from bentos.web import bodies, door, endpoints

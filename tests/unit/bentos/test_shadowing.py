@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bentos import shadowing
-from bentos.asking import Shopper, SlateRequest
 from bentos.measures import Measures
-from bentos.shadowing import CAPACITY, STALE_S, Shadowing
-from bentos.waiting import Patience
+from bentos.slates import shadowing
+from bentos.slates.asking import Shopper, SlateRequest
+from bentos.slates.shadowing import CAPACITY, STALE_S, Shadowing
+from bentos.slates.waiting import Patience
 from footfall.recommender import Line, Recommender, Slate
 from footfall.store import arms, exposures
 from tests.unit.bentos.asgi import ask
@@ -149,7 +149,7 @@ def test_three_quarters_of_the_time_are_left_to_others(follow: Callable[..., Sha
     clock, rested = iter(range(1000)), list[float]()
     shadow = follow(lambda: slate("a"))
     monkeypatch.setattr(shadow.shadowing._stop, "wait", rested.append)
-    monkeypatch.setattr("bentos.shadowing.time", SimpleNamespace(monotonic=time.monotonic, perf_counter=lambda: float(next(clock))))
+    monkeypatch.setattr("bentos.slates.shadowing.time", SimpleNamespace(monotonic=time.monotonic, perf_counter=lambda: float(next(clock))))
     shadow.shadowing.start()
     shadow.shadowing.offer(REQUEST, slate("a"))
     until(lambda: len(rested) == 1)

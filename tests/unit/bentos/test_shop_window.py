@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bentos import shop_window
-from bentos.shop_window import MOST, ShopWindow
+from bentos.live import shop_window
+from bentos.live.shop_window import MOST, ShopWindow
 from footfall.core.vocabulary import Vocabulary
 from tests.unit.bentos.conftest import Service
 from tests.unit.bentos.test_answers_over_http import recommend

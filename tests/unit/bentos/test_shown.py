@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from bentos.measures import Measures
-from bentos.shown import Showing, long_tail
+from bentos.slates.shown import Showing, long_tail
 from footfall.recommender import Line, Recommender, Slate
 from tests.unit.bentos.asgi import ask
 from tests.unit.bentos.conftest import Service
@@ -97,7 +97,7 @@ def test_every_way_to_a_slate_is_counted(service: Service) -> None:
 
 def test_the_tail_of_each_release_is_found_once_and_goes_with_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     showing, found = Showing(service.measures), list[str]()
-    monkeypatch.setattr("bentos.shown.long_tail", lambda ranker: found.append(ranker.release_id) or frozenset())
+    monkeypatch.setattr("bentos.slates.shown.long_tail", lambda ranker: found.append(ranker.release_id) or frozenset())
     rankers = [Recommender.open(service.bundles / name) for name in ("a", "b")]
     for _ in range(3):
         for ranker in rankers:

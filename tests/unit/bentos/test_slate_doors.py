@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-import bentos.ranking
-from bentos.asking import SlateRequest
+import bentos.slates.ranking
+from bentos.slates.asking import SlateRequest
 from footfall.core.exploration import Exploration, explore, request_stream
 from footfall.store import exposures
 from footfall.store.moments import from_us
@@ -236,7 +236,7 @@ def test_only_a_quick_slate_that_needs_nothing_of_the_store_is_made_without_a_th
     anonymous = {"events": [{"event_type": "view", "item_id": "a", "occurred_at": "2020-05-01T00:00:00Z"}]}
     bodies: list[dict[str, Any]] = [anonymous, anonymous, {"user_id": "ann"}, anonymous | {"explain": True}]
     for quick in (3600.0, 0.0):
-        monkeypatch.setattr(bentos.ranking, "QUICK_S", quick)
+        monkeypatch.setattr(bentos.slates.ranking, "QUICK_S", quick)
         assert [ask(service.app, "POST", "/v1/recommend", body).status for body in bodies] == [200] * 4
     own = [name == threading.current_thread().name for name in answered_by]
     assert own == [False, True, False, False, False, False, False, False]  # of the first slate nobody knew what it would take

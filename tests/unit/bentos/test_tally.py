@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bentos import writer as writer_module
-from bentos.live_store import LiveStore
+from bentos.live import writer as writer_module
+from bentos.live.live_store import LiveStore
+from bentos.live.tally import Tally, left_behind
+from bentos.live.writer import Writer
 from bentos.measures import Measures
-from bentos.tally import Tally, left_behind
-from bentos.writer import Writer
 from tests.unit.bentos.test_writer import slate_rows
 
 

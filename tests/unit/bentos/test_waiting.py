@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from starlette.types import Message
 
-from bentos.ranking import Ranking
-from bentos.waiting import Patience, heed, patience_now
+from bentos.slates.ranking import Ranking
+from bentos.slates.waiting import Patience, heed, patience_now
 from bentos.web import endpoints
 from footfall.recommender import Recommender, Slate, Wishes
 from footfall.store.tables import exposures

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bentos import writer as writer_module
-from bentos.live_store import LiveStore
+from bentos.live import writer as writer_module
+from bentos.live.live_store import LiveStore
+from bentos.live.writer import QueueFullError, Writer
 from bentos.measures import Measures
-from bentos.writer import QueueFullError, Writer
 from footfall.contracts import EVENTS, EXPOSURES
 from footfall.errors import StoreError
 from footfall.store import events, exposures, open_store
@@ -138,7 +138,7 @@ def test_while_the_store_is_away_events_fail_and_slates_wait(store: LiveStore, u
     measures = Measures(CollectorRegistry())
     with monkeypatch.context() as patch:
         patch.setattr(writer_module, "write_together", away)
-        patch.setattr("bentos.live_store.PAUSE_S", 0.0)
+        patch.setattr("bentos.live.live_store.PAUSE_S", 0.0)
         writer = Writer(store, measures)
         writer.log_exposures(slate_rows("q1"))
         with pytest.raises(StoreError):

@@ -20,15 +20,15 @@ from starlette.types import ASGIApp
 from typer.testing import CliRunner, Result
 
 from benchmarks.random_bundle import write_random_bundle
-from bentos import everybody, shoppers
-from bentos.answering import Answering
-from bentos.changeover import Changeover
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
+from bentos.live.writer import Writer
 from bentos.measures import Measures
 from bentos.parts import Parts
 from bentos.registry import bundle_path, register, vouch
+from bentos.releases.changeover import Changeover
+from bentos.slates import everybody, shoppers
+from bentos.slates.answering import Answering
 from bentos.web.app import make_app
-from bentos.writer import Writer
 from footfall.bundle import release_id
 from footfall.contracts import EXPOSURES
 from footfall.errors import StoreError

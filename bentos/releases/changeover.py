@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bentos.arms import Arms
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
 from bentos.measures import Measures
-from bentos.opening import Attempts, Opener
+from bentos.releases.arms import Arms
+from bentos.releases.opening import Attempts, Opener
 from footfall.errors import StoreError
 from footfall.recommender import Recommender
 from footfall.store import arms, erasures

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bentos.asking import SlateRequest
 from bentos.measures import Measures
-from bentos.waiting import Patience, patience_now
+from bentos.slates.asking import SlateRequest
+from bentos.slates.waiting import Patience, patience_now
 from footfall.core.parts import SCORES_NOT_FINITE
 from footfall.recommender import Recommender, Slate
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
 from footfall.core.segments import SegmentShares, SegmentTally
 from footfall.errors import FootfallError
 from footfall.recommender import Recommender

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from bentos.arms import Served
-from bentos.asking import Shopper
-from bentos.ranking import Ranking
-from bentos.shoppers import NOTHING, Known, Shoppers
+from bentos.releases.arms import Served
+from bentos.slates.asking import Shopper
+from bentos.slates.ranking import Ranking
+from bentos.slates.shoppers import NOTHING, Known, Shoppers
 from bentos.tracing import step
 from footfall.core.item_facts import CatalogueFacts
 from footfall.core.metrics import Float64

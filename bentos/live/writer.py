@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
+from bentos.live.tally import Tally, left_behind
 from bentos.measures import Measures
-from bentos.tally import Tally, left_behind
 from footfall.errors import StoreError
 from footfall.store.events import Appended
 from footfall.store.together import write_together

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
 from footfall.contracts import C
 from footfall.core.item_facts import CatalogueFacts, catalogue_facts
 from footfall.core.rules import RuleBook

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bentos.asking import Shelf, Shopper
-from bentos.shop_window import Shop
+from bentos.live.shop_window import Shop
+from bentos.slates.asking import Shelf, Shopper
 from footfall.core.rules import Ruling
 from footfall.core.slates import Drawing, Wishes
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bentos.waiting import Patience, heed, patience_now
+from bentos.slates.waiting import Patience, heed, patience_now
 from footfall.core.sequences import Int64
 from footfall.recommender import FUSED, History, Recommender, Slate, Wishes
 

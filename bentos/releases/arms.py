@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bentos.measures import Measures
-from bentos.opening import Attempts, Opener
+from bentos.releases.opening import Attempts, Opener
 from bentos.web.problems import Problem
 from footfall.core.assignment import takes_part
 from footfall.core.parts import SCORES_NOT_FINITE

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bentos.asking import Shopper
-from bentos.live_store import LiveStore
-from bentos.segments import Segments
+from bentos.live.live_store import LiveStore
+from bentos.live.segments import Segments
+from bentos.slates.asking import Shopper
 from bentos.tracing import step
 from footfall.contracts import C
 from footfall.core.metrics import Float64

@@ -7,23 +7,23 @@ import uuid
 from concurrent.futures import Future
 from typing import Any
 
-from bentos.answers import because_json, policy_of, row_json, slate_json
-from bentos.arms import Served
-from bentos.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
-from bentos.changeover import Changeover
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
+from bentos.live.segments import Segments
+from bentos.live.shop_window import Shop, ShopWindow
+from bentos.live.writer import QueueFullError, Row, Writer
 from bentos.measures import Measures
-from bentos.segments import Segments
-from bentos.shadowing import Shadowing
-from bentos.shop_window import Shop, ShopWindow
-from bentos.shoppers import Known, Shoppers
-from bentos.shown import Showing
-from bentos.slating import Slating
+from bentos.releases.arms import Served
+from bentos.releases.changeover import Changeover
+from bentos.slates.answers import because_json, policy_of, row_json, slate_json
+from bentos.slates.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
+from bentos.slates.shadowing import Shadowing
+from bentos.slates.shoppers import Known, Shoppers
+from bentos.slates.shown import Showing
+from bentos.slates.slating import Slating
+from bentos.slates.waiting import heed, patience_now
+from bentos.slates.wishing import wishes_of
 from bentos.tracing import step
-from bentos.waiting import heed, patience_now
 from bentos.web.problems import busy
-from bentos.wishing import wishes_of
-from bentos.writer import QueueFullError, Row, Writer
 from footfall.core.exploration import Exploration
 from footfall.core.slates import Drawing
 from footfall.recommender import Recommender, Slate, Wishes

@@ -15,14 +15,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from bentos.answering import Answering
-from bentos.asking import Shelf, Shopper, SlateRequest
-from bentos.changeover import Changeover
-from bentos.live_store import LiveStore
+from bentos.live.live_store import LiveStore
+from bentos.live.writer import Writer
 from bentos.measures import Measures
 from bentos.registry import bundle_path
-from bentos.shoppers import HISTORY_UNAVAILABLE, NO_CONSENT
-from bentos.writer import Writer
+from bentos.releases.changeover import Changeover
+from bentos.slates.answering import Answering
+from bentos.slates.asking import Shelf, Shopper, SlateRequest
+from bentos.slates.shoppers import HISTORY_UNAVAILABLE, NO_CONSENT
 from footfall.contracts import ADVERTISE, EXPOSURES, PERSONALISE, TIMESTAMP, C
 from footfall.core.exploration import Exploration
 from footfall.errors import FootfallError, ReleaseError, StoreError

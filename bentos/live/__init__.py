@@ -1,0 +1,1 @@
+"""What a worker knows from the live store, and what it writes there."""

@@ -1,0 +1,1 @@
+"""Which releases are open in a worker: the champion, and shadow and canary beside it."""

@@ -1,0 +1,1 @@
+"""From a checked request to a slate: asking, ranking, answering."""
