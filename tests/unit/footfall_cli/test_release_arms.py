@@ -38,7 +38,8 @@ def held(engine: Engine) -> dict[str, tuple[str, float]]:
     return {arm.arm: (arm.release_id, arm.share) for arm in arms.list_all(engine)}
 
 
-def test_shadow_and_canary_are_begun_listed_and_ended(engine: Engine) -> None:
+def test_shadow_and_canary_are_begun_listed_and_ended(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # so that no cell of the table is broken into lines
     assert "shadow: r2 (since" in footfall("release", "shadow", "r2").output
     assert "canary 0.05: r3 (since" in footfall("release", "canary", "r3", "--share", "0.05").output
     assert held(engine) == {"shadow": ("r2", 1.0), "canary": ("r3", 0.05)}
