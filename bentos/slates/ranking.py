@@ -1,8 +1,7 @@
-"""Requests that wait at the same time are ranked together, in one pass.
+"""Requests that wait at the same time are ranked together, a few in one pass, the oldest first.
 
-Torch lets go of the interpreter at every operation. Threads that rank at once hand it over hundreds of times a slate and each slate costs three
-times the processor time; one pass over several histories costs far less than as many passes. So whoever gets the turn ranks for all who wait,
-and for nobody whose time is over or who has gone.
+Threads that rank at once hand the interpreter over hundreds of times a slate, and each slate costs three times the processor time. So whoever gets
+the turn ranks for some who wait, and for nobody whose time is over or who has gone.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from bentos.slates.waiting import Patience, heed, patience_now
 from footfall.core.sequences import Int64
 from footfall.recommender import FUSED, History, Recommender, Slate, Wishes
 
-MOST = 32
-"""Histories in one pass: enough for throughput, few enough that nobody waits long for the others."""
+MOST = 4
+"""Histories in one pass. Whoever comes while a pass goes on waits for the whole of it and then for a pass of its own: with all that wait in one,
+a release that takes 20 ms a user answered its last ones after 580 ms under load, where a queue of sixteen takes 370."""
 QUICK_S = 0.005
 """A slate that takes less may be made where the request was read: handing it to a thread and back costs a third of it, and others wait no longer."""
 _LATEST = 0.1  # weight of the latest pass in what a slate takes
