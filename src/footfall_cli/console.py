@@ -27,7 +27,6 @@ REFUSED = 1
 """Exit code of a verb that was refused or failed with a reason."""
 
 
-@functools.cache
 def screen(*, error: bool = False) -> Console:
     """The terminal that people read: standard output, or standard error."""
     from rich.console import Console
