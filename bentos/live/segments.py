@@ -6,12 +6,12 @@ No request waits for it. Until it has been counted, and for a release that has j
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 from bentos.live.live_store import LiveStore
+from bentos.live.poller import Poller
 from footfall.core.segments import SegmentShares, SegmentTally
 from footfall.errors import FootfallError
 from footfall.recommender import Recommender
@@ -20,7 +20,6 @@ from footfall.store import segments
 
 logger = logging.getLogger("footfall.service")
 
-POLL_S = 1.0
 REFRESH_S = 600.0
 RETRY_S = 30.0
 DAYS = 28
@@ -46,18 +45,15 @@ class Segments:
         self._known: SegmentShares | None = None
         self._last: Recommender | None = None
         self._due = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="footfall-segments", daemon=True)
+        self._poller = Poller("segments", self._look_when_due, purpose="count what is popular in segments")
 
     def start(self) -> None:
         """Count now and every ten minutes."""
-        self._thread.start()
+        self._poller.start()
 
     def close(self) -> None:
         """Count no more."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5.0)
+        self._poller.close()
 
     def of(self, ranker: Recommender) -> SegmentShares | None:
         """What is popular in each segment, for this release; None where that is not known of any."""
@@ -89,25 +85,19 @@ class Segments:
             mine = {user_id: words for user_id, words in page if not tally.segments.isdisjoint(words)}
             for user_id, bought in self._store.call(segments.bought, list(mine), end_us - DAYS * _DAY_US, end_us).items():
                 tally.add(mine[user_id], bought)
-        return None if self._stop.is_set() else tally.shares(ranker.bundle.popularity)
+        return None if self._poller.stopping else tally.shares(ranker.bundle.popularity)
 
     def _pages(self, breath_s: float) -> Iterator[_Told]:
         after = ""
-        while not self._stop.is_set() and (page := self._store.call(segments.told, after, PAGE)):
+        while not self._poller.stopping and (page := self._store.call(segments.told, after, PAGE)):
             yield [(user_id, _words(attributes)) for user_id, attributes in page]
             after = page[-1][0]
-            self._stop.wait(breath_s)
+            self._poller.pause(breath_s)
 
-    def _poll(self) -> None:
-        while True:
-            try:
-                if time.monotonic() >= self._due or self._ranker() is not self._last:
-                    self.look(breath_s=BREATH_S)
-            except Exception:  # the thread must outlive whatever one look meets; it is logged, and the next is not put off for long
-                logger.exception("could not count what is popular in segments")
-                self._due = time.monotonic() + RETRY_S
-            if self._stop.wait(POLL_S):
-                return
+    def _look_when_due(self) -> None:
+        if time.monotonic() >= self._due or self._ranker() is not self._last:
+            self._due = time.monotonic() + RETRY_S  # for the case that nobody foresaw
+            self.look(breath_s=BREATH_S)
 
 
 def _words(attributes: dict[str, object]) -> frozenset[str]:

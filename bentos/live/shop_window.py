@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from bentos.live.live_store import LiveStore
+from bentos.live.poller import Poller
 from footfall.contracts import C
 from footfall.core.item_facts import CatalogueFacts, catalogue_facts
 from footfall.core.rules import RuleBook
@@ -18,7 +19,6 @@ from footfall.store import rules, shop_items
 
 logger = logging.getLogger("footfall.service")
 
-POLL_S = 1.0
 MOST = 3
 """Vocabularies at once: the champion's, the shadow's, the canary's."""
 _LATELY_S = 600.0
@@ -53,8 +53,7 @@ class ShopWindow:
         self._rules: list[Rule] = []
         self._kept: tuple[_Kept, ...] = ()
         self._turn = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="footfall-shop-window", daemon=True)
+        self._poller = Poller("shop-window", self.look, purpose="look for changes of items and rules")
 
     @property
     def known(self) -> bool:
@@ -63,13 +62,11 @@ class ShopWindow:
 
     def start(self) -> None:
         """Look each second."""
-        self._thread.start()
+        self._poller.start()
 
     def close(self) -> None:
         """Stop looking."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5.0)
+        self._poller.close()
 
     def of(self, vocabulary: Vocabulary) -> Shop:
         """The shop for a vocabulary; of those that were asked for last the shops are kept."""
@@ -111,10 +108,3 @@ class ShopWindow:
     def _made(self, vocabulary: Vocabulary) -> Shop:
         facts = catalogue_facts(vocabulary, self._rows)
         return Shop(vocabulary, facts, RuleBook(self._rules, vocabulary, facts))
-
-    def _poll(self) -> None:
-        while not self._stop.wait(POLL_S):
-            try:
-                self.look()
-            except Exception:  # the thread must outlive whatever one look meets; it is logged, and the next second looks again
-                logger.exception("could not look for changes of items and rules")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bentos.live.poller import Poller
 from bentos.measures import Measures
 from bentos.releases.opening import Attempts, Opener
 from bentos.web.problems import Problem
@@ -23,8 +24,6 @@ from footfall.store.arms import BESIDE, CANARY, CHAMPION, SHADOW, Pointer
 logger = logging.getLogger("footfall.service")
 
 T = TypeVar("T")
-
-POLL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ class Arms:
         self._wanted: dict[str, Pointer] = {}
         self._open: dict[str, _Open] = {}
         self._turn = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="footfall-arms", daemon=True)
+        self._poller = Poller("arms", self.open_wanted, purpose="open shadow or canary")
 
     @property
     def rankers(self) -> list[Recommender]:
@@ -76,13 +74,11 @@ class Arms:
 
     def start(self) -> None:
         """Open what is wanted from now on."""
-        self._thread.start()
+        self._poller.start()
 
     def close(self) -> None:
         """Open nothing more."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5.0)
+        self._poller.close()
 
     def ranker_of(self, release_id: str) -> Recommender | None:
         """A release, where it is open here."""
@@ -171,10 +167,3 @@ class Arms:
         release = one.ranker.release_id
         self._measures.note_arm(arm, release, outcome)
         logger.info("%s %s: %s, share %g", arm, release, outcome, one.share, extra={"release": release})
-
-    def _poll(self) -> None:
-        while not self._stop.wait(POLL_S):
-            try:
-                self.open_wanted()
-            except Exception:  # the thread must outlive whatever one look meets; it is logged, and the next second looks again
-                logger.exception("could not open shadow or canary")

@@ -7,12 +7,12 @@ the metrics say so, and it is tried again. Shadow and canary are `arms`'.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from bentos.live.live_store import LiveStore
+from bentos.live.poller import Poller
 from bentos.measures import Measures
 from bentos.releases.arms import Arms
 from bentos.releases.opening import Attempts, Opener
@@ -22,8 +22,6 @@ from footfall.store import arms, erasures
 from footfall.store.arms import CHAMPION, Pointer
 
 logger = logging.getLogger("footfall.service")
-
-POLL_S = 1.0
 
 
 class Changeover:
@@ -56,12 +54,11 @@ class Changeover:
         self.arms = Arms(measures, self._opener)
         self._ranker: Recommender | None = None
         self._erased = self._erased_before = 0
-        self._stop = threading.Event()
         self.look()
         if self._ranker is None and built_with is not None:
             self._change(Pointer(CHAMPION, built_with.partition(":")[2], built_with))
-        self._thread = threading.Thread(target=self._poll, name="footfall-changeover", daemon=True)
-        self._thread.start()
+        self._poller = Poller("changeover", self.look, purpose="look for a new release")
+        self._poller.start()
 
     @property
     def ranker(self) -> Recommender | None:
@@ -81,8 +78,7 @@ class Changeover:
 
     def close(self) -> None:
         """Stop polling."""
-        self._stop.set()
-        self._thread.join(5.0)
+        self._poller.close()
         self.arms.close()
 
     def look(self) -> None:
@@ -132,10 +128,3 @@ class Changeover:
         old = None if before is None else before.release_id
         self._measures.note_release(ranker.release_id, old)
         logger.info("release %s serves, opened in %.1f s; before: %s", ranker.release_id, taken, old, extra={"release": ranker.release_id})
-
-    def _poll(self) -> None:
-        while not self._stop.wait(POLL_S):
-            try:
-                self.look()
-            except Exception:  # the thread must outlive whatever one look meets; it is logged, and the next second looks again
-                logger.exception("could not look for a new release")

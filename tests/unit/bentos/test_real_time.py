@@ -57,7 +57,7 @@ def test_every_event_and_every_rule_is_in_the_very_next_slate(service: Service, 
 
 def test_another_worker_hears_of_a_rule_at_its_next_look(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
     service = start()
-    monkeypatch.setattr("bentos.live.shop_window.POLL_S", 0.02)  # 1 s in production
+    monkeypatch.setattr("bentos.live.poller.POLL_S", 0.02)  # 1 s in production
     vocabulary = service.changeover.ranker.vocabulary  # type: ignore[union-attr]
     elsewhere = ShopWindow(service.store)
     elsewhere.look()
