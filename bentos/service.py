@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "footfall"
 THREADS = 16
-"""Slates are made in threads: they read the store side by side, and are ranked two at a time (`slates.ranking`)."""
+"""Slates are made in threads: they read the store side by side, and are ranked one at a time (`slates.ranking`)."""
 
 app = make_app()
 be_patient_no_longer()

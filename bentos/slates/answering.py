@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,6 +26,7 @@ from bentos.slates.wishing import wishes_of
 from bentos.tracing import step
 from bentos.web.problems import busy
 from footfall.core.exploration import Exploration
+from footfall.core.item_facts import CatalogueFacts
 from footfall.core.slates import Drawing
 from footfall.recommender import Recommender, Slate, Wishes
 from footfall.store.arms import CHAMPION
@@ -136,11 +138,7 @@ class Answering:
         Raises:
             Problem: 503, no release is open yet.
         """
-        ranker, shop = self._open()
-        wishes = self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None)
-        slate = ranker.similar(request.item_ids[0], wishes, shop.facts)
-        self._showing.count(ranker, slate)
-        return {"release": ranker.release_id, **slate_json(slate)}
+        return self._beside(request, lambda ranker, wishes, facts: ranker.similar(request.item_ids[0], wishes, facts))
 
     def complementary(self, request: ItemsRequest) -> dict[str, Any]:
         """What is bought with some items.
@@ -148,9 +146,13 @@ class Answering:
         Raises:
             Problem: 503, no release is open yet.
         """
-        ranker, shop = self._open()
-        wishes = self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None)
-        slate = ranker.complementary(request.item_ids, wishes, shop.facts)
+        return self._beside(request, lambda ranker, wishes, facts: ranker.complementary(request.item_ids, wishes, facts))
+
+    def _beside(self, request: ItemsRequest, make: Callable[[Recommender, Wishes, CatalogueFacts], Slate]) -> dict[str, Any]:
+        """A slate that belongs to items and to nobody, so that nothing is drawn and no exposure logged."""
+        ranker = self._champion()
+        shop = self.shop_window.of(ranker.vocabulary)
+        slate = make(ranker, self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None), shop.facts)
         self._showing.count(ranker, slate)
         return {"release": ranker.release_id, **slate_json(slate)}
 
@@ -205,10 +207,6 @@ class Answering:
         if ranker is None:
             raise busy("no release is open yet")
         return ranker
-
-    def _open(self) -> tuple[Recommender, Shop]:
-        ranker = self._champion()
-        return ranker, self.shop_window.of(ranker.vocabulary)
 
     def _prepare(self, ranker: Recommender) -> None:
         """Before a release serves: what its first request would have to wait for."""

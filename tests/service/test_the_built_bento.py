@@ -24,6 +24,7 @@ from bentos.build import build
 from footfall.pseudonyms import DEMO_KEY, write_key
 from footfall.settings import TELEMETRY_OFF
 from footfall.store import events, exposures, open_store, releases
+from tests.champions import champion_id
 
 AT = "2017-10-29T00:00:00Z"
 NOON = datetime(2017, 10, 28, 12, tzinfo=UTC)
@@ -210,7 +211,7 @@ def test_hostile_bodies_are_refused_and_the_service_goes_on(server: Server) -> N
 
 def test_a_changeover_under_load_fails_no_request(server: Server, root: Path) -> None:
     engine = open_store(f"sqlite:///{root / '.footfall' / 'store.db'}")
-    first = releases.champion_id(engine)
+    first = champion_id(engine)
     second = next(release.release_id for release in releases.list_all(engine) if release.release_id != first)
     seen: list[str] = []
     failures: list[str] = []

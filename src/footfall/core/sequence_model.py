@@ -76,7 +76,7 @@ def check_weights(config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[A
         raise ValueError(f"model_type is {config.get('model_type')!r}, not {MODEL_TYPE!r}")
     if absent := [name for name in SIZES if not isinstance(config.get(name), int) or config[name] < 0]:
         raise ValueError(f"configuration lacks {', '.join(absent)}")
-    if config["blocks"] > len(weights):  # before their names are listed
+    if not 1 <= config["blocks"] <= len(weights):  # before their names are listed
         raise ValueError(f"configuration has {config['blocks']} blocks, {len(weights)} weights are there")
     expected, found = weight_shapes(config), {name: tuple(array.shape) for name, array in weights.items()}
     if not any(name.startswith(HEADS) for name in found):  # a model from before there were heads

@@ -83,6 +83,7 @@ class StreamingModel:
         self._query, self._duration = weights.get("signals.query.weight"), weights.get("signals.duration.weight")
         self._queries, self._durations = int(config.get("queries") or 0), int(config.get("durations") or 0)
         self._distance, self._gap = weights["distance.weight"], weights["gap.weight"]
+        self._head_distance, self._head_gap = (np.ascontiguousarray(table[:, : self._heads].T) for table in (self._distance, self._gap))
         self._blocks = [Block.of(weights, f"layers.{number}.", self._heads) for number in range(blocks)]
         self._norm = weights["norm.weight"]
         self._repeat_type, self._repeat_weight = weights["repeat_type"], weights["repeat_weight"]
@@ -108,10 +109,12 @@ class StreamingModel:
         x, bias = together([one.vectors for one in begun]), [one.bias for one in begun]
         keys, values = [], []
         for number, block in enumerate(self._blocks):
+            if block is self._blocks[-1]:  # nobody asks for more of it than the newest moment's state
+                bias = [told[:, -1:] for told in bias]
             x, key, value = block(x, bias, [one.before.keys[number] for one in begun], [one.before.values[number] for one in begun])
             keys.append(key)
             values.append(value)
-        newest = normed(x[np.cumsum([len(one.vectors) for one in begun]) - 1]) * self._norm
+        newest = normed(x) * self._norm
         kept = zip(zip(*keys, strict=True), zip(*values, strict=True), strict=True)
         return [
             Reading(one.times, one.row, _joined(one.before.events, one.events), *arrays, state)
@@ -146,14 +149,18 @@ class StreamingModel:
             before = before.until(len(before.times) - 1)
         if before is None:
             before = _nothing(events, self.dim, len(self._blocks))
-        starts = np.flatnonzero(np.diff(events.occurred_at, prepend=events.occurred_at[0] - 1))
+        begins = np.ones(len(events.item_index), np.bool_)
+        np.not_equal(events.occurred_at[1:], events.occurred_at[:-1], out=begins[1:])
+        starts = np.flatnonzero(begins)
         times = np.concatenate([before.times, events.occurred_at[starts]])
-        row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(events.item_index)))
-        gaps = np.diff(times[len(before.times) - 1 :]) if len(before.times) else np.diff(times, prepend=times[0])
-        vectors = np.add.reduceat(self._vectors(events), starts, axis=0)
-        vectors /= np.diff(starts, append=len(events.item_index))[:, None].astype(np.float32)
+        earlier = times[max(len(before.times) - 1, 0) : -1]
+        gaps = times[len(before.times) :] - (earlier if len(before.times) else np.concatenate([times[:1], earlier]))
+        vectors = self._vectors(events)
+        if len(starts) < len(vectors):
+            vectors = np.add.reduceat(vectors, starts, axis=0)
+            vectors /= np.diff(starts, append=len(events.item_index))[:, None].astype(np.float32)
         vectors += self._gap_before[np.searchsorted(GAP_BOUNDS_US, gaps)]
-        rows = np.concatenate([before.row, row + len(before.times)])
+        rows = np.concatenate([before.row, np.cumsum(begins) + (len(before.times) - 1)])
         return _Begun(before, events, times, rows, vectors, self._relations(times, len(starts)))
 
     def _check(self, events: Sequences) -> None:
@@ -175,12 +182,13 @@ class StreamingModel:
     def _relations(self, times: Int64, rows: int) -> Float32:
         """(H, R, T) what the tables over time say of the newest R moments looking at all T; -inf where they must not."""
         moments = len(times)
-        steps = np.arange(moments)
-        ahead = steps[moments - rows :, None] - steps
-        told = self._distance[np.clip(ahead + 1, 0, DISTANCE_BUCKETS - 1), : self._heads]
-        told += self._gap[np.searchsorted(GAP_BOUNDS_US, times[moments - rows :, None] - times), : self._heads]
-        told[ahead < 0] = -np.inf
-        return np.ascontiguousarray(told.transpose(2, 0, 1))
+        told = np.take(self._head_gap, np.searchsorted(GAP_BOUNDS_US, times[moments - rows :, None] - times), axis=1)
+        # by distance, every row is the one after it moved by a moment: all are windows on one line, the farthest first and what is to come last
+        line = np.full((self._heads, moments + rows - 1), -np.inf, np.float32)
+        line[:, :moments] = self._head_distance[:, np.minimum(np.arange(moments, 0, -1), DISTANCE_BUCKETS - 1)]
+        head, step = line.strides
+        told += np.ndarray(told.shape, line.dtype, line, (rows - 1) * step, (head, -step, step))
+        return told
 
     def _repeats(self, reading: Reading) -> tuple[Int32, Float32]:
         """Own items, ascending, and their bonus: log(1 + sum over channels of weight x decayed count), see `SequenceNetwork._repeat`."""

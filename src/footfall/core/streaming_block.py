@@ -63,29 +63,36 @@ class Block:
         return cls(qkv, turned("out"), gate("gate_attention"), feed_in, turned("feed_out"), gate("gate_feed"), heads)
 
     def __call__(self, x: Float32, bias: Sequence[Float32], keys: Sequence[Float32], values: Sequence[Float32]) -> Rows:
-        """(R, dim) rows of all users through the block, and each user's (T, dim) keys and values: of the moments before, and of the rows.
+        """The newest rows of all users through the block, and each user's (T, dim) keys and values: of the moments before, and of all rows.
 
         Only attention looks at one user at a time; all else is done for all rows at once.
 
         Args:
             x: the newest moments of each user, user after user: r of a user's T.
-            bias: (H, r, T) of each user, added to the attention's logits.
+            bias: (H, q, T) of each user, added to the attention's logits of the newest q of the r moments, which alone are gone on with.
             keys, values: (T - r, dim) of each user's moments before.
         """
-        asked, first, looks = normed(x) @ self.qkv, 0, list[Look]()
+        asked, first, looks, kept = normed(x) @ self.qkv, 0, list[Look](), list[Float32]()
         for told, *before in zip(bias, keys, values, strict=True):
-            looks.append(self._look(asked[first : first + told.shape[1]], told, *before))
-            first += told.shape[1]
+            end = first + told.shape[2] - len(before[0])
+            looks.append(self._look(asked[first:end], told, *before))
+            kept.append(x[end - told.shape[1] : end])
+            first = end
         seen, all_keys, all_values = ([look[part] for look in looks] for part in range(3))
+        x = together(kept)
         x = x + _gate(x, self.gate_attention) * (together(seen) @ self.out)
         asked, inner = normed(x) @ self.feed_in, len(self.feed_out)
         fed: Float32 = silu(asked[:, :inner]) * asked[:, inner:]
         return x + _gate(x, self.gate_feed) * (fed @ self.feed_out), all_keys, all_values
 
     def _look(self, asked: Float32, bias: Float32, keys: Float32, values: Float32) -> Look:
-        """What the newest r moments of one user see of all, (r, dim), and the keys and values of all."""
+        """What the newest q moments of one user see of all, (q, dim), and the keys and values of all."""
         dim = keys.shape[1]
-        queries, keys, values = asked[:, :dim], np.concatenate([keys, asked[:, dim : 2 * dim]]), np.concatenate([values, asked[:, 2 * dim :]])
+        queries, keys, values = (
+            asked[-bias.shape[1] :, :dim],
+            np.concatenate([keys, asked[:, dim : 2 * dim]]),
+            np.concatenate([values, asked[:, 2 * dim :]]),
+        )
         width = dim // self.heads
         by_head = [part.reshape(len(part), self.heads, width).transpose(1, 0, 2) for part in (queries, keys, values)]
         weights: Float32 = by_head[0] @ by_head[1].transpose(0, 2, 1)
@@ -105,12 +112,17 @@ def together(arrays: Sequence[Float32]) -> Float32:
 
 def normed(x: Float32) -> Float32:
     """Rows over their root mean square (Zhang and Sennrich 2019), without a scale."""
-    return np.asarray(x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + _EPSILON))
+    squares: Float32 = np.einsum("...i,...i->...", x, x)
+    found: Float32 = x / np.sqrt(squares / np.float32(x.shape[-1]) + _EPSILON)[..., None]
+    return found
 
 
 def _sigmoid(x: Float32) -> Float32:
-    with np.errstate(over="ignore"):  # exp of a large number is inf, and one over it 0, as it should be
-        return np.asarray(1 / (1 + np.exp(-x)), np.float32)
+    """By the hyperbolic tangent, which does not overflow."""
+    found = np.tanh(x * np.float32(0.5))
+    found += np.float32(1)
+    found *= np.float32(0.5)
+    return np.asarray(found)
 
 
 def silu(x: Float32) -> Float32:

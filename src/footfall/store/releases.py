@@ -89,13 +89,6 @@ def champion(engine: Engine) -> Release | None:
         return _champion(connection)
 
 
-def champion_id(engine: Engine) -> str | None:
-    """The champion's id alone: cheap enough to ask each second."""
-    with reading(engine) as connection:
-        found: str | None = connection.execute(sa.select(releases.c.release_id).where(releases.c.champion_slot == 1)).scalar()
-        return found
-
-
 def promote(engine: Engine, release_id: str, decision: dict[str, Any] | None = None) -> Release:
     """Make a candidate or retired release the champion, and retire the one before it, in one transaction.
 

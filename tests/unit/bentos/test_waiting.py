@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -48,7 +48,7 @@ def test_those_who_gave_up_while_they_waited_are_not_ranked() -> None:
         first = threads.submit(ranking.rank, ranker, history("first"), 0, Wishes(1))
         assert ranker.entered.wait(10)
         others = [threads.submit(patience.run, ranking.rank, ranker, history("x"), 0, Wishes(1)) for patience in (late, stays)]
-        while len(ranking._waiting) < 2:
+        while len(ranking._queue) < 2:
             pass
         late.ended = True
         ranker.go.set()
@@ -56,36 +56,34 @@ def test_those_who_gave_up_while_they_waited_are_not_ranked() -> None:
         with pytest.raises(TimeoutError):
             others[0].result()
         assert others[1].result().items
-    assert ranker.passes == [1, 1]
+    assert ranker.asked == ["first", "x"]
 
 
-def test_when_all_who_waited_gave_up_there_is_no_pass() -> None:
+def test_when_all_who_waited_gave_up_nothing_is_ranked() -> None:
     ranking, ranker, gone = Ranking(), Recorder(held=True), Patience(time.monotonic() + FAR)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(ranking.rank, ranker, history("first"), 0, Wishes(1))
         assert ranker.entered.wait(10)
         other = threads.submit(gone.run, ranking.rank, ranker, history("x"), 0, Wishes(1))
-        while not ranking._waiting:
+        while not ranking._queue:
             pass
         gone.ended = True
         ranker.go.set()
         assert first.result().items
         with pytest.raises(TimeoutError):
             other.result()
-    assert ranker.passes == [1]
+    assert ranker.asked == ["first"]
 
 
 class Held:
-    """Holds every pass of a service's recommender until it is let go, and counts the histories that were ranked."""
+    """Holds every slate of a service's recommender until it is let go, and counts them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go, self.entered, self.ranked = threading.Event(), threading.Event(), 0
         real: Callable[..., list[Slate]] = Recommender.recommend
 
         def recommend(ranker: Recommender, *arguments: object) -> list[Slate]:
-            wishes = arguments[2]
-            assert isinstance(wishes, Sequence)
-            self.ranked += len(wishes)
+            self.ranked += 1
             self.entered.set()
             assert self.go.wait(10)
             return real(ranker, *arguments)

@@ -19,6 +19,7 @@ from footfall.paths import is_release_id
 from footfall.settings import load_settings
 from footfall.store import open_store, releases
 from footfall_cli.main import app
+from tests.champions import champion_id
 from tests.unit.footfall.small_shop import make_bundle_by_hand
 from tests.unit.footfall_cli.test_command_line import make_root
 
@@ -181,7 +182,7 @@ def test_no_name_given_to_a_verb_does_either(root: Path, checkout: Path, tmp_pat
                 assert "\x1b" not in done.output
     assert tree(tmp_path / "outside") == before
     engine = open_store(load_settings().store_url)
-    assert releases.champion_id(engine) is None
+    assert champion_id(engine) is None
     engine.dispose()
 
 

@@ -14,6 +14,7 @@ from footfall.settings import load_settings
 from footfall.signing import verify_key
 from footfall.store import arms, open_store, releases
 from footfall_cli.main import app
+from tests.champions import champion_id
 from tests.unit.footfall_cli.test_command_line import make_root
 
 
@@ -88,4 +89,4 @@ def test_what_the_service_would_refuse_gets_no_arm(engine: Engine, monkeypatch: 
 def test_a_canary_that_is_promoted_is_the_champion_and_nothing_else(engine: Engine) -> None:
     footfall("release", "canary", "r2", "--share", "0.05")
     assert footfall("release", "promote", "r2").exit_code == 0
-    assert (releases.champion_id(engine), held(engine)) == ("r2", {})
+    assert (champion_id(engine), held(engine)) == ("r2", {})

@@ -20,6 +20,7 @@ from footfall.settings import load_settings
 from footfall.signing import verify_key, verify_keys_in
 from footfall.store import open_store, releases
 from footfall_cli.main import app
+from tests.champions import champion_id
 from tests.unit.footfall.small_shop import make_bundle_by_hand
 from tests.unit.footfall_cli.test_command_line import make_root
 
@@ -66,7 +67,7 @@ def test_what_is_promoted_is_signed_first(engine: Engine, monkeypatch: pytest.Mo
     public = json.loads(release("verify-key", "--json").output)["verify_key"]
     monkeypatch.setenv("FOOTFALL_VERIFY_KEYS", public)
     assert release("promote", "r1").exit_code == 0
-    assert releases.champion_id(engine) == "r1"
+    assert champion_id(engine) == "r1"
     open_bundle(folder(1), verify_keys_in())
     assert text(OURS) not in release("verify-key").output
 
@@ -75,7 +76,7 @@ def test_what_the_service_would_refuse_is_neither_promoted_nor_rolled_back_to(en
     assert release("promote", "r1").exit_code == 0
     monkeypatch.setenv("FOOTFALL_VERIFY_KEYS", verify_key(OURS))
     done = release("promote", "r2")
-    assert (done.exit_code, releases.champion_id(engine)) == (1, "r1")
+    assert (done.exit_code, champion_id(engine)) == (1, "r1")
     assert "not signed" in done.output
     monkeypatch.setenv("FOOTFALL_SIGNING_KEY", text(THEIRS))
     assert "foreign key" in release("promote", "r2").output
@@ -83,12 +84,12 @@ def test_what_the_service_would_refuse_is_neither_promoted_nor_rolled_back_to(en
     assert release("promote", "r2").exit_code == 0
     monkeypatch.delenv("FOOTFALL_SIGNING_KEY")
     assert release("rollback").exit_code == 1
-    assert releases.champion_id(engine) == "r2"
+    assert champion_id(engine) == "r2"
     monkeypatch.setenv("FOOTFALL_SIGNING_KEY", text(OURS))
     assert release("sign", "r1").exit_code == 0
     monkeypatch.delenv("FOOTFALL_SIGNING_KEY")
     assert release("rollback").exit_code == 0
-    assert releases.champion_id(engine) == "r1"
+    assert champion_id(engine) == "r1"
 
 
 def test_a_bundle_that_was_swapped_after_it_was_judged_is_not_signed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +97,7 @@ def test_a_bundle_that_was_swapped_after_it_was_judged_is_not_signed(engine: Eng
     for path in folder(2).iterdir():
         (folder(1) / path.name).write_bytes(path.read_bytes())
     done = release("promote", "r1")
-    assert (done.exit_code, releases.champion_id(engine)) == (1, None)
+    assert (done.exit_code, champion_id(engine)) == (1, None)
     assert "another bundle lies there" in done.output
     assert not signature_path(folder(1)).exists()
 
@@ -106,4 +107,4 @@ def test_a_key_that_is_none_is_said_and_not_repeated(engine: Engine, monkeypatch
     done = release("promote", "r1")
     assert done.exit_code == 1
     assert "hushhush" not in done.output
-    assert releases.champion_id(engine) is None
+    assert champion_id(engine) is None

@@ -182,3 +182,8 @@ def test_of_variants_nothing_is_remembered(weights: dict[str, np.ndarray]) -> No
 
 def test_nobody_has_no_scores(weights: dict[str, np.ndarray]) -> None:
     assert StreamingScorer(CONFIG, weights).scores(history()).shape == (0, SHAPE.items)
+
+
+def test_a_model_without_blocks_is_none(weights: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="configuration has 0 blocks"):
+        StreamingModel({**CONFIG, "blocks": 0}, weights)

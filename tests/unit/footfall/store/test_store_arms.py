@@ -15,6 +15,7 @@ from footfall.errors import ReleaseError, StoreError
 from footfall.store import Engine, arms, open_store, releases
 from footfall.store.arms import CANARY, CHAMPION, SHADOW, Arm, Pointer
 from footfall.store.schema import MIGRATIONS, current_revision
+from tests.champions import champion_id
 from tests.unit.footfall.store.store_rows import NOON
 from tests.unit.footfall.store.test_store_releases import candidate
 
@@ -145,7 +146,7 @@ def test_promotion_and_an_arm_at_once_leave_no_champion_with_an_arm(shop: Engine
             thread.start()
         for thread in threads:
             thread.join()
-        assert releases.champion_id(shop) == name
+        assert champion_id(shop) == name
         assert held(shop) == {}
 
 
