@@ -11,7 +11,7 @@ import pytest
 import bentos.slates.ranking
 from bentos.slates.ranking import Queue, Ranking
 from footfall.core.sequences import Sequences
-from footfall.recommender import FUSED, History, Line, Slate, Wishes
+from footfall.recommender import History, Line, Slate, Wishes
 
 
 class Recorder:
@@ -32,14 +32,14 @@ class Recorder:
         none = np.zeros(0, np.int64)
         return Sequences(none.astype(np.int32), none.astype(np.int8), none, np.zeros(len(histories) + 1, np.int64))
 
-    def recommend(self, sequences: Sequences, at_us: int, wishes: Wishes) -> list[Slate]:
+    def recommend(self, sequences: Sequences, at_us: int, wishes: Wishes, policy: str) -> list[Slate]:
         item = self.asked[-1]
         self.entered.set()
         assert self.go.wait(10)
         if item == "bad":
             raise ValueError("a bad history")
         told = f"{item}@{at_us} without {','.join(wishes.exclude)}"
-        return [Slate([Line(n, told, 1.0, self.release_id) for n in range(1, wishes.k + 1)], FUSED)]
+        return [Slate([Line(n, told, 1.0, self.release_id) for n in range(1, wishes.k + 1)], policy)]
 
 
 def history(item: str) -> History:
