@@ -33,12 +33,14 @@ class Heat:
         what: in words.
         length, users: newest events of a user that are read; users a batch.
         peers: name -> (environment, its own settings, which of ours it is raced against, what the ratio may be at most).
+        best: whether the peers are at their fastest here.
     """
 
     what: str
     length: int
     users: int
     peers: dict[str, tuple[str, dict[str, Any], tuple[str, ...], float]]
+    best: bool = False
 
 
 def heats(targets_a_user: float, *, full: bool) -> list[Heat]:
@@ -53,16 +55,18 @@ def heats(targets_a_user: float, *, full: bool) -> list[Heat]:
             {"softmax": ("rectools", softmax, ("exact",), 0.12), "sampled softmax": ("rectools", sampled, ("exact", "sampled"), 0.12)},
         ),
         Heat("batches of 128 users, length 50", 50, 128, {"CE": ("recbole", {"prefixes": round(128 * targets_a_user)}, ("exact",), 0.06)}),
-        Heat("batches of 64 users, length 20, RecTools' best", 20, 64, {"softmax": ("rectools", softmax, ("exact",), 0.30)}),
-        _prefixes(1024, 20, ", RecBole's best", targets_a_user, 0.30),
+        Heat("batches of 64 users, length 20, RecTools' best", 20, 64, {"softmax": ("rectools", softmax, ("exact",), 0.30)}, best=True),
+        _prefixes(1024, 20, ", RecBole's best", targets_a_user, 0.30, best=True),
     ]
     return [*found, _prefixes(2048, 50, ", RecBole's default", targets_a_user, 0.06)] if full else found
 
 
-def _prefixes(prefixes: int, length: int, why: str, targets_a_user: float, target: float) -> Heat:
+def _prefixes(prefixes: int, length: int, why: str, targets_a_user: float, target: float, *, best: bool = False) -> Heat:
     """A batch of RecBole's, and of as many users as have that many targets."""
     users = round(prefixes / targets_a_user)
-    return Heat(f"batches of {users} users, length {length}{why}", length, users, {"CE": ("recbole", {"prefixes": prefixes}, ("exact",), target)})
+    return Heat(
+        f"batches of {users} users, length {length}{why}", length, users, {"CE": ("recbole", {"prefixes": prefixes}, ("exact",), target)}, best
+    )
 
 
 def run(root: Path, full: bool) -> Path:
@@ -72,17 +76,40 @@ def run(root: Path, full: bool) -> Path:
     try:
         say_if_busy()
         sequences, called = beauty(folder)
-        lengths = [len(items) for items in read_histories(str(sequences))]
-        targets = sum(max(length - 1, 0) for length in lengths)
-        pythons = {name: python_with(root, name, *steps) for name, steps in SASREC_PEERS.items()}
-        told = _TOLD | {"sequences": str(sequences), "items": max(max(items) for items in read_histories(str(sequences), 0))}
+        told, users, targets = _work(sequences)
+        pythons = _pythons(root)
         rows = []
-        for heat in heats(targets / len(lengths), full=full):
+        for heat in heats(targets / users, full=full):
             sys.stderr.write(f"{heat.what}: {', '.join(f'{peer[0]} {name}' for name, peer in heat.peers.items())}\n")
             rows += _race(root, folder, heat, pythons, told, (called, targets))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return write_race(root, "train", rows, ["footfall", "torch", "numpy"])
+
+
+def peers_at_their_best(root: Path, folder: Path, sequences: Path) -> dict[str, tuple[str, float]]:
+    """Peer -> name with version, and seconds an epoch of a file in the S3-Rec text form: each by itself, at the batch where it is fastest."""
+    told, users, targets = _work(sequences)
+    pythons, found = _pythons(root), {}
+    for heat in heats(targets / users, full=False):
+        for name, (peer, own, *_) in heat.peers.items():
+            python = pythons[peer]
+            if heat.best and python is not None:
+                racer = Racer(f"{peer} {name}", peer, python, told | own | {"length": heat.length, "users": heat.users})
+                take_turns(root, folder, [racer])
+                found[peer] = (named(racer), epoch_s(racer, targets))
+    return found
+
+
+def _work(sequences: Path) -> tuple[dict[str, Any], int, int]:
+    """What everybody is told, and how many users and targets an epoch has."""
+    lengths = [len(items) for items in read_histories(str(sequences))]
+    told = _TOLD | {"sequences": str(sequences), "items": max(max(items) for items in read_histories(str(sequences), 0))}
+    return told, len(lengths), sum(max(length - 1, 0) for length in lengths)
+
+
+def _pythons(root: Path) -> dict[str, Path | None]:
+    return {name: python_with(root, name, *steps) for name, steps in SASREC_PEERS.items()}
 
 
 def _race(root: Path, folder: Path, heat: Heat, pythons: dict[str, Path | None], told: dict[str, Any], data: tuple[str, int]) -> list[Row]:
@@ -111,12 +138,21 @@ def compare(what: str, ours: Racer, peer: Racer, targets: int, target: float) ->
     notes = {"footfall": ours.notes(), "peer": peer.notes(), "targets": targets, "load": round(os.getloadavg()[0], 2)}
     losses = {"footfall": round(ours.facts["loss"], 4), "peer": round(peer.facts["loss"], 4)}
     apart = abs(peer.facts["loss"] / ours.facts["loss"] - 1.0)
-    named, loss = f"{peer.facts['version'].split(',')[0]} {peer.name.split(' ', 1)[1]}", ours.name.split(" ", 1)[1]
-    times = [targets * median(one.seconds) / targets_a_step(one) for one in (ours, peer)]
+    loss = ours.name.split(" ", 1)[1]
     return [
-        Row(f"{what}, {loss}: an epoch", "s", times[0], times[1], named, target, at_least=False, notes=notes),
-        Row(f"{what}, {loss}: loss after {STEPS} steps, from {named}'s", "of ours", apart, target=_LOSS_APART, at_least=False, notes=losses),
+        Row(f"{what}, {loss}: an epoch", "s", epoch_s(ours, targets), epoch_s(peer, targets), named(peer), target, at_least=False, notes=notes),
+        Row(f"{what}, {loss}: loss after {STEPS} steps, from {named(peer)}'s", "of ours", apart, target=_LOSS_APART, at_least=False, notes=losses),
     ]
+
+
+def named(peer: Racer) -> str:
+    """Its library, version and loss."""
+    return f"{peer.facts['version'].split(',')[0]} {peer.name.split(' ', 1)[1]}"
+
+
+def epoch_s(racer: Racer, targets: int) -> float:
+    """Seconds for so many targets."""
+    return targets * float(median(racer.seconds)) / targets_a_step(racer)
 
 
 def targets_a_step(racer: Racer) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import floor, memory, scale, shaped, train
+from benchmarks import floor, memory, scale, shaped, time_to_quality, train
 from benchmarks.contestants import loss_memory, steps_footfall, steps_gemm
 from benchmarks.contestants.histories import read_histories
 from benchmarks.contestants.turns import Turns
@@ -198,6 +198,20 @@ def test_everybody_is_given_equally_many_targets_a_batch() -> None:
         for _, own, against, _ in heat.peers.values():
             assert own.get("prefixes", heat.users * 5.875) == pytest.approx(heat.users * 5.875, rel=0.002)
             assert set(against) <= {"exact", "sampled"}
+
+
+def test_every_peer_has_a_size_at_which_it_is_fastest_and_a_number_of_epochs_on_record() -> None:
+    best = [peer for heat in train.heats(5.875, full=True) if heat.best for peer, *_ in heat.peers.values()]
+    assert sorted(best) == sorted(time_to_quality.RECORDED_EPOCHS)
+
+
+def test_the_quickest_peer_is_what_time_to_quality_is_held_against(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = {"rectools": ("rectools 1 softmax", 50.0), "recbole": ("recbole 1 CE", 10.0)}  # 600 and 420 s over their epochs
+    monkeypatch.setattr(time_to_quality, "peers_at_their_best", lambda *_: measured)
+    quickest, other = time_to_quality.computed(tmp_path, tmp_path / "none", 60.0)
+    assert (quickest.peer, quickest.target, quickest.holds, other.peer, other.target) == (420.0, 0.15, True, 600.0, None)
+    assert quickest.peer_name == "computed: recbole 1 CE, 10.0 s an epoch x 42"
+    assert time_to_quality.computed(tmp_path, tmp_path / "none", 66.0)[0].holds is False
 
 
 def test_operations_of_a_step_by_hand() -> None:
