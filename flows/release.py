@@ -106,7 +106,7 @@ def judge(paths: Paths, params: Params, record: Release, champion: Release | Non
         SignatureError: the champion is not signed as FOOTFALL_VERIFY_KEYS asks; nothing is decided.
     """
     folder = None if champion is None else registry.bundle_path(champion.model_tag)
-    evidence = judging.judge(folder, paths.bundle, paths.tables, params, verify_keys_in())
+    evidence = judging.judge(folder, paths.bundle, paths.tables, params, verify_keys_in(), record.metrics)
     outcome, reasons = decide(evidence, params.release)
     return Decision(record.release_id, None if champion is None else champion.release_id, outcome, reasons, evidence)
 

@@ -24,6 +24,7 @@ from footfall.contracts import ANALYSE, CATALOGUE, EVENTS, PERSONALISE, USERS, C
 from footfall.core.bootstrap import interval, paired
 from footfall.core.metrics import Bools, Float64, user_metrics
 from footfall.core.parts import SCORES_NOT_FINITE
+from footfall.core.promotion import explained
 from footfall.core.sequences import Int64
 from footfall.core.slices import slice_users
 from footfall.core.vocabulary import Vocabulary
@@ -62,7 +63,9 @@ class Labels:
         return len(self.histories)
 
 
-def judge(champion: Path | None, challenger: Path, tables: Path, params: Params, verify_keys: VerifyKeys = ()) -> dict[str, Any]:
+def judge(
+    champion: Path | None, challenger: Path, tables: Path, params: Params, verify_keys: VerifyKeys = (), metrics: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Gather the evidence for `core.promotion.decide` (whose docstring describes it); JSON-ready.
 
     A bundle that cannot be used is a failed check, not an exception; a champion that is not signed as it should be says nothing of the challenger.
@@ -74,6 +77,7 @@ def judge(champion: Path | None, challenger: Path, tables: Path, params: Params,
         params: the window (`data`, `split`), the metric (`evaluate`) and the limits (`release`).
         verify_keys: one of them must have signed the champion, which lies where others may write; none: it need not be signed. The challenger was
             made here, and is signed once it has passed.
+        metrics: what `evaluate` found of the challenger (METRICS); its explanations are held to their limit.
 
     Raises:
         SignatureError: the champion is not signed by one of `verify_keys`.
@@ -97,6 +101,8 @@ def judge(champion: Path | None, challenger: Path, tables: Path, params: Params,
     if new is None or (champion is not None and old is None):
         return evidence
     _check_size(new, params, checks)
+    told = explained((metrics or {}).get("explanations", {}), params.release.min_explained_share)
+    checks += [] if told is None else [told]
     for name, recommender in (("challenger", new), ("champion", old)):
         if recommender is not None:
             _check_dates(name, recommender, params, checks)

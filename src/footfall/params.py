@@ -156,7 +156,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Release:
-    """Limits of the release gate, on paired intervals of ndcg@10: challenger minus champion, and challenger minus its best baseline."""
+    """Limits of the release gate, most on paired intervals of ndcg@10: challenger minus champion, and challenger minus its best baseline."""
 
     min_difference: float
     min_slice_difference: float
@@ -164,6 +164,7 @@ class Release:
     min_baseline_difference: float
     max_bundle_mb: float
     max_latency_ms: float
+    min_explained_share: float
 
 
 @dataclass(frozen=True)

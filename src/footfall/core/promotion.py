@@ -49,6 +49,17 @@ def decide(evidence: Mapping[str, Any], limits: Release) -> tuple[str, list[str]
     return (REFUSE, against) if against else (PROMOTE, in_favour)
 
 
+def explained(explanations: Mapping[str, Any], limit: float) -> dict[str, Any] | None:
+    """The hard check of section `explanations` of METRICS; None where it has no share. What is surely too little is refused."""
+    share = explanations.get("share")
+    if share is None:
+        return None
+    low, high = explanations.get("interval") or (share, share)
+    figure = f"Of its explanations {share:.1%} pass their test, 95% interval {low:.1%} to {high:.1%}"
+    verdict = f"its upper end reaches the limit of {limit:.1%}." if high >= limit else f"and its upper end is below the limit of {limit:.1%}."
+    return {"name": "explanations", "ok": high >= limit, "sentence": f"{figure}, {verdict}"}
+
+
 def _weigh(who: str, measured: Mapping[str, Any], limit: float, in_favour: list[str], against: list[str]) -> None:
     low, high = measured["interval"]
     figure = f"{who} ({measured['users']}): challenger minus champion is {measured['difference']:+.4f}, 95% interval {low:+.4f} to {high:+.4f}"

@@ -21,7 +21,7 @@ from footfall.params import Evaluate
 from footfall.recommender import FUSED, Recommender
 
 ASKED = 0.9
-"""Share of explanations that must pass."""
+"""Share of explanations that must pass; what the release gate refuses by is `release.min_explained_share`."""
 MOST_USERS = 40
 """Users whose slates are explained, evenly spaced among all: 400 lines, in a few seconds."""
 _FEWEST = 2  # events of a history of which one can be cited and another left out

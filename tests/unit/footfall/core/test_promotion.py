@@ -4,11 +4,17 @@ from typing import Any
 
 import pytest
 
-from footfall.core.promotion import decide
+from footfall.core.promotion import decide, explained
 from footfall.params import Release
 
 LIMITS = Release(
-    min_difference=-0.005, min_slice_difference=-0.02, min_slice_users=200, min_baseline_difference=0.0, max_bundle_mb=200, max_latency_ms=50
+    min_difference=-0.005,
+    min_slice_difference=-0.02,
+    min_slice_users=200,
+    min_baseline_difference=0.0,
+    max_bundle_mb=200,
+    max_latency_ms=50,
+    min_explained_share=0.9,
 )
 
 
@@ -78,6 +84,35 @@ def test_the_first_release_is_promoted_when_every_check_holds() -> None:
     outcome, reasons = decide(evidence(champion=None), LIMITS)
     assert outcome == "promote"
     assert "no champion" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "ok"),
+    [
+        ({"share": 0.85, "interval": [0.8, 0.9]}, True),
+        ({"share": 0.85, "interval": [0.8, 0.8999]}, False),
+        ({"share": 0.9}, True),
+        ({"share": 0.8999}, False),
+    ],
+)
+def test_explanations_are_refused_when_the_upper_end_of_their_share_is_below_the_limit(told: dict[str, Any], ok: bool) -> None:
+    check = explained(told, LIMITS.min_explained_share)
+    assert check is not None
+    assert check["ok"] is ok
+    assert decide(evidence(checks=[check]), LIMITS)[0] == ("promote" if ok else "refuse")
+
+
+def test_explanations_say_what_was_found_and_asked() -> None:
+    assert explained({"share": 0.85, "interval": [0.8, 0.88]}, 0.9) == {
+        "name": "explanations",
+        "ok": False,
+        "sentence": "Of its explanations 85.0% pass their test, 95% interval 80.0% to 88.0%, and its upper end is below the limit of 90.0%.",
+    }
+
+
+def test_where_no_share_was_found_none_is_asked() -> None:
+    assert explained({}, 0.9) is None
+    assert explained({"reason": "no line has an event that carried it and others beside"}, 0.9) is None
 
 
 def test_every_reason_is_a_sentence() -> None:
