@@ -72,7 +72,7 @@ def production(root: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> S
     return settings
 
 
-def _evidence(champion: Path | None, challenger: Path, tables: Path, params: object, verify_keys: object) -> dict[str, Any]:
+def _evidence(champion: Path | None, challenger: Path, tables: Path, params: object, *_: object) -> dict[str, Any]:
     overall = {"users": 500, "challenger": 0.2, "champion": 0.2, "difference": 0.0, "interval": [0.0, 0.01]}
     sides = {"challenger": {"as_of": "later"}, "champion": None if champion is None else {"as_of": "earlier"}}
     return {"k": 10, "checks": [], "overall": overall, "slices": {}, "fresher": True} | sides

@@ -71,7 +71,10 @@ def _make_bundle(root: Path, *, on_line: Callable[[str], None], **_: object) -> 
 def _evidence(*, low: float) -> Callable[..., dict[str, Any]]:
     """What `judging.judge` would say when the paired interval begins at `low`."""
 
-    def judge(champion: Path | None, challenger: Path, tables: Path, params: object, verify_keys: VerifyKeys) -> dict[str, Any]:
+    def judge(
+        champion: Path | None, challenger: Path, tables: Path, params: object, verify_keys: VerifyKeys, metrics: dict[str, Any]
+    ) -> dict[str, Any]:
+        assert metrics["policies"] == {}  # those of the bundle that is judged
         if champion is not None:
             open_bundle(champion, verify_keys)
         overall = {"users": 500, "challenger": 0.2, "champion": 0.2, "difference": 0.0, "interval": [low, 0.01]}
