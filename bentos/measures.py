@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+NO_RELEASE = "none"
+"""Of requests that were answered before there was a first release."""
 _TENTHS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -34,7 +36,7 @@ class Shown:
 
 
 class Measures:
-    """The service's counters, histograms and gauges."""
+    """The service's counters, histograms and gauges. What was counted of a release stays when it has gone: releases are few."""
 
     def __init__(self, registry: Any = None) -> None:
         """Make them; in a registry of their own in tests.
@@ -46,8 +48,9 @@ class Measures:
 
         self._registry: CollectorRegistry = registry or REGISTRY
         own = self._registry
-        self._requests = Counter("footfall_http_requests", "Requests answered", ["route", "status"], registry=own)
-        self._seconds = Histogram("footfall_http_request_seconds", "Time to answer", ["route"], buckets=_BUCKETS, registry=own)
+        self._serving = NO_RELEASE
+        self._requests = Counter("footfall_http_requests", "Requests answered", ["route", "status", "release"], registry=own)
+        self._seconds = Histogram("footfall_http_request_seconds", "Time to answer", ["route", "release"], buckets=_BUCKETS, registry=own)
         self._refused = Counter("footfall_http_refused", "Requests answered 400 and above, at the door or behind it", ["status"], registry=own)
         self._in_flight = Gauge("footfall_http_in_flight", "Requests inside now", multiprocess_mode="livesum", registry=own)
         self._slates = Counter("footfall_slates", "Slates returned", ["release", "degraded", "arm"], registry=own)
@@ -74,9 +77,9 @@ class Measures:
         self._away = Gauge("footfall_store_away", "1 while the live store does not answer", multiprocess_mode="livemax", registry=own)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
-        """One request answered."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        """One request answered; its release is the champion that serves now, whoever's slate it was."""
+        self._requests.labels(route, str(status), self._serving).inc()
+        self._seconds.labels(route, self._serving).observe(seconds)
 
     def count_refusal(self, status: int) -> None:
         """One request refused, or failed."""
@@ -122,6 +125,7 @@ class Measures:
 
     def note_release(self, release: str, before: str | None) -> None:
         """Another release serves."""
+        self._serving = release
         if before is not None:
             self._release.labels(before).set(0)
         self._release.labels(release).set(1)

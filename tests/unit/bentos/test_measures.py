@@ -44,6 +44,29 @@ def test_what_living_processes_say_stays(tmp_path: Path) -> None:
     assert of_the_first.exists()
 
 
+def test_requests_are_counted_and_timed_by_the_release_that_serves_at_that_moment() -> None:
+    registry = CollectorRegistry()
+    measures = Measures(registry)
+    measures.count_request("recommend", 503, 0.5)
+    measures.note_release("r1", None)
+    measures.count_request("recommend", 200, 0.25)
+    measures.note_refused_release("r2")
+    measures.count_request("recommend", 200, 0.25)
+    measures.note_release("r3", "r1")
+    measures.count_request("recommend", 500, 0.125)
+    found = {
+        (sample.labels["release"], sample.labels["status"]): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "footfall_http_requests_total"
+    }
+    assert found == {("none", "503"): 1, ("r1", "200"): 2, ("r3", "500"): 1}
+    seconds = {
+        one: registry.get_sample_value("footfall_http_request_seconds_sum", {"route": "recommend", "release": one}) for one in ("none", "r1", "r3")
+    }
+    assert seconds == {"none": 0.5, "r1": 0.5, "r3": 0.125}
+
+
 def test_rows_that_wait_and_the_time_to_write_are_told() -> None:
     registry = CollectorRegistry()
     measures = Measures(registry)
