@@ -6,7 +6,7 @@ from typing import Any
 
 from bentos.routes.table import ENDPOINTS
 from bentos.web.bodies import MAX_BODY_BYTES
-from bentos.web.endpoints import Endpoint
+from bentos.web.endpoints import READ, Endpoint
 from bentos.web.fields import Schema, object_schema
 
 _REFUSALS = {
@@ -17,6 +17,7 @@ _REFUSALS = {
     503: "Not now; `retry-after` says when to come again",
 }
 _REFUSED_BODIES = {408: "The body was too slow", 413: "The body is too large", 415: "The body is no JSON"}
+_KEYS: Schema = {"bearer": {"type": "http", "scheme": "bearer"}, "header": {"type": "apiKey", "in": "header", "name": "x-api-key"}}
 _TEXT_OR_NOT: Schema = {"type": ["string", "null"]}
 PROBLEM: Schema = {
     "title": "Problem",
@@ -30,7 +31,7 @@ def document(*, replay_clock: bool = False) -> Schema:
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, replay_clock=replay_clock)
     paths |= {"/livez": {"get": _probe("The process lives")}, "/readyz": {"get": _probe("A release is open and warm")}}
-    paths["/metrics"] = {"get": {"summary": "Metrics for Prometheus", "responses": {"200": {"description": "Text", "content": {"text/plain": {}}}}}}
+    paths["/metrics"] = {"get": _metrics()}
     schemas: dict[str, Schema] = {}
     return {
         "openapi": "3.1.0",
@@ -40,8 +41,8 @@ def document(*, replay_clock: bool = False) -> Schema:
             "description": f"Recommendations and behaviour events. JSON only, at most {MAX_BODY_BYTES} bytes a body.",
         },
         "paths": _hoisted(paths, schemas),
-        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
-        "security": [{}, {"key": []}],
+        "components": {"schemas": schemas, "securitySchemes": _KEYS},
+        "security": [{}, *({name: []} for name in _KEYS)],
     }
 
 
@@ -72,8 +73,19 @@ def _hoisted(part: Any, schemas: dict[str, Schema]) -> Any:
     return found
 
 
+def _metrics() -> Schema:
+    refusals = {str(status): _json(words, PROBLEM) for status, words in _REFUSALS.items() if status != 400}
+    text = {"description": "Text", "content": {"text/plain": {}}}
+    return {
+        "summary": "Metrics for Prometheus",
+        "description": f"Where there are keys, one for {READ} is needed.",
+        "responses": {"200": text} | refusals,
+    }
+
+
 def _probe(summary: str) -> Schema:
-    return {"summary": summary, "security": [], "responses": {"200": {"description": "Yes"}, "503": {"description": "No"}}}
+    answers = {"200": {"description": "Yes"}, "403": _json("There are no keys, and this is not loopback", PROBLEM), "503": {"description": "No"}}
+    return {"summary": summary, "security": [], "responses": answers}
 
 
 def _json(description: str, schema: Schema) -> Schema:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ from jsonschema import Draft202012Validator
 
 from bentos.routes.events import EVENT_FIELDS
 from bentos.routes.table import ENDPOINTS
-from bentos.web.door import PATHS
+from bentos.web.app import make_app
+from bentos.web.door import PATHS, Door
 from bentos.web.openapi import document
 from bentos.web.problems import Problem
-from tests.unit.bentos.asgi import ask
+from tests.unit.bentos.asgi import Answer, ask
 from tests.unit.bentos.conftest import Service
 from tests.unit.bentos.reading import read_events_request, read_slate_request
 from tests.unit.bentos.test_answers_over_http import BAD_SLATE_REQUESTS, bought
@@ -39,6 +41,49 @@ def test_the_page_served_is_the_document_and_names_every_path(service: Service) 
     assert set(page["paths"]) == PATHS - {"/healthz"} | {endpoint.path for endpoint in ENDPOINTS}
     for schema in page["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
+
+
+ELSEWHERE = ("192.0.2.1", 3000)
+KEY = "k" * 16
+
+
+def assert_told(answer: Answer, path: str) -> None:
+    """The document has this status of a GET, and this body where it is a refusal."""
+    page = document()
+    told = page["paths"][path]["get"]["responses"][str(answer.status)]
+    if answer.status >= 400:
+        Draft202012Validator({**told["content"]["application/json"]["schema"], "components": page["components"]}).validate(answer.json)
+
+
+def test_whatever_refuses_the_metrics_is_in_the_document(start: Callable[..., Service]) -> None:
+    keyed, starting = start(api_keys=(KEY,), rate=1.0, clock=lambda: 0.0), Door(make_app())
+    answers = [ask(keyed.app, "GET", "/metrics", x_api_key=key) for key in ("", KEY, KEY)]
+    answers += [ask(starting, "GET", "/metrics", server=ELSEWHERE), ask(starting, "GET", "/metrics")]
+    assert [answer.status for answer in answers] == [401, 200, 429, 403, 503]
+    assert sorted(document()["paths"]["/metrics"]["get"]["responses"]) == ["200", "401", "403", "429", "503"]
+    for answer in answers:
+        assert_told(answer, "/metrics")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_a_probe_asks_for_no_key_and_is_refused_beyond_loopback_without_keys(service: Service, path: str) -> None:
+    assert document()["paths"][path]["get"]["security"] == []
+    refused = ask(service.app, "GET", path, server=ELSEWHERE)
+    assert refused.status == 403
+    assert_told(refused, path)
+
+
+def test_a_key_is_taken_by_every_way_that_the_document_names_and_without_keys_none_is_asked_for(start: Callable[..., Service]) -> None:
+    page, service = document(), start(api_keys=(KEY,))
+    ways = {"bearer": {"authorization": f"Bearer {KEY}"}, "header": {"x-api-key": KEY}}
+    assert page["components"]["securitySchemes"] == {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
+    assert page["security"] == [{}, {"bearer": []}, {"header": []}]  # any of them is enough; none where there are no keys
+    for headers in ways.values():
+        assert ask(service.app, "GET", "/v1/release", **headers).status == 200
+    assert ask(service.app, "GET", "/v1/release").status == 401
 
 
 def test_only_a_service_that_replays_offers_a_moment() -> None:
