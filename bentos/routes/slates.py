@@ -97,6 +97,12 @@ HOME = Record(
 _REQUEST_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _WORDS: Schema = {"type": "array", "items": {"type": "string"}}
 _DEGRADED: Schema = {"enum": [None, *DEGRADED]}
+_PROBABILITY: Schema = {
+    "type": ["number", "null"],
+    "minimum": 0,
+    "maximum": 1,
+    "description": "That the user buys it within seven days; null where that cannot be told",
+}
 LINE: Schema = {
     "title": "Line",
     **object_schema(
@@ -110,12 +116,7 @@ LINE: Schema = {
                 "maximum": 1,
                 "description": "The chance of this item to stand here; 1: nothing was drawn",
             },
-            "probability": {
-                "type": ["number", "null"],
-                "minimum": 0,
-                "maximum": 1,
-                "description": "That the user buys it within seven days; null where that cannot be told",
-            },
+            "probability": _PROBABILITY,
             C.REASON: {"type": "string"},
             "rules": {**_WORDS, "description": "Merchant rules that touched it"},
         }
@@ -145,7 +146,11 @@ SLATE: Schema = {
 }
 ITEM_SLATE: Schema = {"title": "ItemSlate", **object_schema({**_RELEASE, **_SLATE})}
 _SCORED: Schema = object_schema(
-    {C.ITEM_ID: {"type": "string"}, C.SCORE: {"type": ["number", "null"], "description": "null: the release does not know it"}}
+    {
+        C.ITEM_ID: {"type": "string"},
+        C.SCORE: {"type": ["number", "null"], "description": "null: the release does not know it"},
+        "probability": _PROBABILITY,
+    }
 )
 SCORES: Schema = {
     "title": "ScoreAnswer",

@@ -15,7 +15,7 @@ from bentos.live.writer import QueueFullError, Row, Writer
 from bentos.measures import Measures
 from bentos.releases.arms import Served
 from bentos.releases.changeover import Changeover
-from bentos.slates.answers import because_json, policy_of, row_json, slate_json
+from bentos.slates.answers import because_json, policy_of, row_json, score_json, slate_json
 from bentos.slates.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
 from bentos.slates.shadowing import Shadowing
 from bentos.slates.shoppers import Known, Shoppers
@@ -124,7 +124,7 @@ class Answering:
         self._measures.time_slate(ranker.release_id, time.perf_counter() - started)
         found = {"request_id": request_id, "release": ranker.release_id, "arm": served.arm, **slate_json(slate, known.degraded)}
         if request.explain:
-            found["because"] = because_json(ranker, known.history, request.shopper.at_us, slate)
+            found["because"] = because_json(self._slating.explanations(served, request.shopper, known, slate))
         if shown:
             self._log(request.shopper, request_id, served, slate)
             self._showing.count(ranker, slate, known.degraded, served.arm)
@@ -150,9 +150,10 @@ class Answering:
 
     def _beside(self, request: ItemsRequest, make: Callable[[Recommender, Wishes, CatalogueFacts], Slate]) -> dict[str, Any]:
         """A slate that belongs to items and to nobody, so that nothing is drawn and no exposure logged."""
-        ranker = self._champion()
+        ranker, nobody = self._champion(), Shopper(None, request.at_us)
         shop = self.shop_window.of(ranker.vocabulary)
-        slate = make(ranker, self._wishes(request.shelf, shop, Shopper(None, request.at_us), frozenset(), None), shop.facts)
+        wishes = self._wishes(request.shelf, shop, nobody, frozenset(), None)
+        slate = self._slating.beside(Served(CHAMPION, ranker), nobody, wishes, lambda: make(ranker, wishes, shop.facts))
         self._showing.count(ranker, slate)
         return {"release": ranker.release_id, **slate_json(slate)}
 
@@ -168,8 +169,7 @@ class Answering:
         ranker = served.ranker
         known = self._known(request.shopper, ranker, self.shop_window.of(ranker.vocabulary))
         scored = self._slating.scores(served, request.shopper, known, request.item_ids)
-        items = [{"item_id": item_id, "score": score} for item_id, score in zip(request.item_ids, scored.scores, strict=True)]
-        return {"release": ranker.release_id, "degraded": known.degraded or scored.degraded, "items": items}
+        return {"release": ranker.release_id, "degraded": known.degraded or scored.degraded, "items": score_json(request.item_ids, scored)}
 
     def home(self, request: HomeRequest) -> dict[str, Any]:
         """A page of rows, each an exposure of its own for a user.

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from footfall.core.explanations import EXPLAINED
 from footfall.home import Row
-from footfall.recommender import POPULARITY, POPULARITY_IN_SEGMENT, History, Recommender, Slate
+from footfall.recommender import POPULARITY, POPULARITY_IN_SEGMENT, Explanation, Scored, Slate
 from footfall.store.moments import from_us
 
 
@@ -34,9 +31,8 @@ def slate_json(slate: Slate, degraded: str | None = None) -> dict[str, Any]:
     return {"policy": policy_of(slate), "degraded": degraded or slate.degraded, "rules_excluding": list(slate.kept_out), "items": items}
 
 
-def because_json(ranker: Recommender, history: History, at_us: int, slate: Slate) -> list[dict[str, Any]]:
+def because_json(explanations: list[Explanation]) -> list[dict[str, Any]]:
     """The events that carried each of the first items."""
-    columns = ranker.vocabulary.encode([line.item_id for line in slate.items[:EXPLAINED]]).astype(np.int64) - 1
     return [
         {
             "item_id": one.item_id,
@@ -50,8 +46,15 @@ def because_json(ranker: Recommender, history: History, at_us: int, slate: Slate
                 for event in one.events
             ],
         }
-        for one in ranker.explain(ranker.encode([history]), at_us, columns)
+        for one in explanations
     ]
+
+
+def score_json(item_ids: list[str], scored: Scored) -> list[dict[str, Any]]:
+    """The items that were asked for, in their order."""
+    chances = scored.chances or [None] * len(item_ids)
+    told = zip(item_ids, scored.scores, chances, strict=True)
+    return [{"item_id": item_id, "score": score, "probability": chance} for item_id, score, chance in told]
 
 
 def row_json(row: Row) -> dict[str, Any]:

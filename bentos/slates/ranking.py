@@ -11,11 +11,14 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from bentos.slates.waiting import heed, patience_now
 from footfall.recommender import FUSED, History, Recommender, Slate, Wishes
+
+T = TypeVar("T")
 
 QUICK_S = 0.005
 """A slate that takes less may be made where the request was read: handing it to a thread and back costs a third of it, and others wait no longer."""
@@ -37,13 +40,20 @@ class Ranking:
 
     def rank(self, ranker: Recommender, history: History, at_us: int, wishes: Wishes) -> Slate:
         """The fused slate of one history; raises what `ranker` raises for it, and `TimeoutError` where nobody waits for it any more."""
+        return self.take_turn(lambda: self._timed(ranker, history, at_us, wishes))
+
+    def take_turn(self, work: Callable[[], T]) -> T:
+        """What else a release has to think about, in the same queue; raises what it raises, and `TimeoutError` as `rank`."""
         with self._queue.turn():
             heed(patience_now())
-            began = time.perf_counter()
-            slate = ranker.recommend(ranker.encode([history]), at_us, wishes, FUSED)[0]
-            taken = time.perf_counter() - began
-            self._slate_s = taken if math.isinf(self._slate_s) else self._slate_s + _LATEST * (taken - self._slate_s)
-            return slate
+            return work()
+
+    def _timed(self, ranker: Recommender, history: History, at_us: int, wishes: Wishes) -> Slate:
+        began = time.perf_counter()
+        slate = ranker.recommend(ranker.encode([history]), at_us, wishes, FUSED)[0]
+        taken = time.perf_counter() - began
+        self._slate_s = taken if math.isinf(self._slate_s) else self._slate_s + _LATEST * (taken - self._slate_s)
+        return slate
 
 
 class Queue:

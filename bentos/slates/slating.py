@@ -10,16 +10,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from bentos.releases.arms import Served
 from bentos.slates.asking import Shopper
 from bentos.slates.ranking import Ranking
 from bentos.slates.shoppers import NOTHING, Known, Shoppers
 from bentos.tracing import step
+from bentos.web.problems import Problem
 from footfall.core.item_facts import CatalogueFacts
 from footfall.core.metrics import Float64
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
 from footfall.home import Row, home_page, popular_row
-from footfall.recommender import POPULARITY, Recommender, Scored, Slate, Wishes
+from footfall.recommender import EXPLAINED, POPULARITY, Explanation, Recommender, Scored, Slate, Wishes
 from footfall.store.arms import CANARY
 
 logger = logging.getLogger("footfall.service")
@@ -40,7 +43,8 @@ class Slating:
 
     def __init__(self, shoppers: Shoppers) -> None:
         self._shoppers = shoppers
-        self._ranking, self._canary_ranking = Ranking(), Ranking()  # whom the champion answers does not wait for the canary
+        # whom the champion answers does not wait for the canary, nor for explanations, which take a hundred times as long as a slate
+        self._ranking, self._canary_ranking, self._explaining = Ranking(), Ranking(), Ranking()
 
     @property
     def quick(self) -> bool:
@@ -53,8 +57,7 @@ class Slating:
         Raises:
             Exception: whatever a canary fails with.
         """
-        ranking = self._canary_ranking if served.arm == CANARY else self._ranking
-        slate = self._tried(served, lambda: ranking.rank(served.ranker, known.history, shopper.at_us, wishes))
+        slate = self._tried(served, lambda: self._of(served).rank(served.ranker, known.history, shopper.at_us, wishes))
         if slate is None:
             return self._popular_slate(served.ranker, shopper, wishes, self._shoppers.popular(shopper, known, served.ranker))
         served.require_finite([slate.degraded])
@@ -71,7 +74,11 @@ class Slating:
             Exception: whatever a canary fails with.
         """
         ranker = served.ranker
-        scored = self._tried(served, lambda: ranker.score(ranker.encode([known.history]), shopper.at_us, [item_ids])[0])
+
+        def score() -> Scored:
+            return ranker.score(ranker.encode([known.history]), shopper.at_us, [item_ids])[0]
+
+        scored = self._tried(served, lambda: self._of(served).take_turn(score))
         if scored is None:
             popular = self._shoppers.popular(shopper, known, ranker)
             row = ranker.scores(ranker.encode([NOTHING]), shopper.at_us, POPULARITY)[0] if popular is None else popular
@@ -93,7 +100,7 @@ class Slating:
         def page_of(wishes: Wishes) -> list[Row]:
             return home_page(ranker, ranker.encode([known.history]), shopper.at_us, wishes, facts, rows, new_id)
 
-        page = self._tried(served, lambda: page_of(wishes))
+        page = self._tried(served, lambda: self._of(served).take_turn(lambda: page_of(wishes)))
         if page is None:
             popular = self._shoppers.popular(shopper, known, ranker)
             return [popular_row(new_id(), self._popular_slate(ranker, shopper, replace(wishes, drawing=None), popular))]
@@ -102,6 +109,28 @@ class Slating:
         popular = self._popular(ranker, shopper, known, unscored)
         return page if popular is None else page_of(replace(wishes, popular=popular))
 
+    def beside(self, served: Served, shopper: Shopper, wishes: Wishes, make: Callable[[], Slate]) -> Slate:
+        """A slate that belongs to items; the popular ones where the champion fails on it."""
+        slate = self._tried(served, make)
+        return self._popular_slate(served.ranker, shopper, wishes, None) if slate is None else slate
+
+    def explanations(self, served: Served, shopper: Shopper, known: Known, slate: Slate) -> list[Explanation]:
+        """What carried each of the first items; nothing where the champion fails on it.
+
+        Raises:
+            Exception: whatever a canary fails with.
+        """
+        ranker = served.ranker
+
+        def explain() -> list[Explanation]:
+            columns = ranker.vocabulary.encode([line.item_id for line in slate.items[:EXPLAINED]]).astype(np.int64) - 1
+            return ranker.explain(ranker.encode([known.history]), shopper.at_us, columns)
+
+        return self._tried(served, lambda: self._explaining.take_turn(explain), as_step="explain") or []
+
+    def _of(self, served: Served) -> Ranking:
+        return self._canary_ranking if served.arm == CANARY else self._ranking
+
     @staticmethod
     def _popular_slate(ranker: Recommender, shopper: Shopper, wishes: Wishes, popular: Float64 | None) -> Slate:
         """Without a look at the history, which may be what the release failed on."""
@@ -109,12 +138,14 @@ class Slating:
         return replace(ranker.recommend(nobody, shopper.at_us, replace(wishes, popular=popular), POPULARITY)[0], degraded=MODEL_FAILED)
 
     @staticmethod
-    def _tried(served: Served, make: Callable[[], T]) -> T | None:
+    def _tried(served: Served, make: Callable[[], T], *, as_step: str = "rank") -> T | None:
         """What is made; None where the champion fails on it, which is logged. A canary's failure is raised."""
         try:
-            with step("rank"):
+            with step(as_step):
                 return make()
-        except (RuntimeError, ArithmeticError, ValueError, IndexError, MemoryError):
+        except (Problem, TimeoutError):  # no fault of the release
+            raise
+        except Exception:  # whatever a champion does, somebody waits for an answer; it is logged, and the slate says so
             if served.arm == CANARY:
                 raise
             logger.exception("release %s failed on a request; the popular items are shown", served.ranker.release_id)

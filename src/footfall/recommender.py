@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +51,17 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of the items that were asked for, in their order, None for one that the release does not know; `degraded` as in `Slate`."""
+    """How the items that were asked for stand with a user.
+
+    Attributes:
+        scores: in the order of asking; None for an item that the release does not know.
+        degraded: as in `Slate`.
+        chances: that the user buys each within seven days; None where that cannot be told, and empty where of none it can.
+    """
 
     scores: list[float | None]
     degraded: str | None
+    chances: list[float | None] = field(default_factory=list)
 
 
 class Recommender:
@@ -235,16 +242,21 @@ class Recommender:
 
     def _with_chances(self, slates: list[Slate], sequences: Sequences, at: int | Int64, rows: Float64) -> list[Slate]:
         """The same slates, with each item's chance to be bought."""
-        columns = np.zeros((len(slates), max((len(slate.items) for slate in slates), default=0)), np.int64)
-        for user, slate in enumerate(slates):
-            columns[user, : len(slate.items)] = self.vocabulary.encode([line.item_id for line in slate.items]) - 1
-        chances = self.purchase_chance(sequences, at, rows, columns)
-        if chances is None:
-            return slates
-        told = [[chance if math.isfinite(chance) else None for chance in row] for row in chances.tolist()]
+        told = self._chances_of(sequences, at, rows, [[line.item_id for line in slate.items] for slate in slates])
         return [
-            replace(slate, items=[line._replace(probability=chance) for line, chance in zip(slate.items, row, strict=False)])
+            replace(slate, items=[line._replace(probability=chance) for line, chance in zip(slate.items, row, strict=True)])
             for slate, row in zip(slates, told, strict=True)
+        ]
+
+    def _chances_of(self, sequences: Sequences, at: int | Int64, rows: Float64, item_ids: Sequence[Sequence[str]]) -> list[list[float | None]]:
+        """`purchase_chance` of the items of each user; None where it cannot be told, and for an item that the release does not know."""
+        index = np.zeros((len(item_ids), max(map(len, item_ids), default=0)), np.int64)
+        for user, wanted in enumerate(item_ids):
+            index[user, : len(wanted)] = self.vocabulary.encode(list(wanted))
+        chances = self.purchase_chance(sequences, at, rows, np.maximum(index - 1, 0))
+        told = np.full(index.shape, np.nan) if chances is None else np.where(index > 0, chances, np.nan)
+        return [
+            [chance if math.isfinite(chance) else None for chance in row[: len(wanted)]] for row, wanted in zip(told.tolist(), item_ids, strict=True)
         ]
 
     def similar(self, item_id: str, wishes: Wishes = _PLAIN, facts: CatalogueFacts | None = None) -> Slate:
@@ -268,7 +280,9 @@ class Recommender:
         return self._maker.complementary([item_ids] if isinstance(item_ids, str) else list(item_ids), wishes, facts)
 
     def score(self, sequences: Sequences, at: int | Int64, item_ids: Sequence[Sequence[str]], policy: str = FUSED) -> list[Scored]:
-        """The scores by which `recommend` would rank some items, without wishes.
+        """The scores by which `recommend` would rank some items, without wishes, and under the fused policy the chance that each is bought.
+
+        Beyond the user's 100 best items that chance was never measured; it goes on as it fell up to there.
 
         Args:
             sequences, at, policy: as in `recommend`.
@@ -280,10 +294,10 @@ class Recommender:
         if len(item_ids) != len(sequences):
             raise ContractError("items do not fit the users", where="item_ids", expected=f"{len(sequences)} lists of item ids", found=len(item_ids))
         parts = self.parts(sequences, at, self.needed(policy))
-        rows, scored = self.combine(parts, policy), []
-        for row, wanted, degraded in zip(rows, item_ids, parts.degraded, strict=True):
-            scored.append(Scored(self.read_scores(row, wanted), degraded))
-        return scored
+        rows = self.combine(parts, policy)
+        chances = self._chances_of(sequences, at, rows, item_ids) if policy == FUSED else [list[float | None]()] * len(rows)
+        told = zip(rows, item_ids, parts.degraded, chances, strict=True)
+        return [Scored(self.read_scores(row, wanted), degraded, chance) for row, wanted, degraded, chance in told]
 
     def read_scores(self, row: Float64, item_ids: Sequence[str]) -> list[float | None]:
         """The scores of some items in a row (V,), in their order; None for one that the release does not know."""

@@ -97,10 +97,11 @@ class Page:
 
 @dataclass(frozen=True)
 class ScoredItem:
-    """An item with its score; None where the release does not know it."""
+    """An item with its score, and the chance that the user buys it within seven days; None where the release cannot tell."""
 
     item_id: str
     score: float | None
+    probability: float | None = None
 
 
 @dataclass(frozen=True)

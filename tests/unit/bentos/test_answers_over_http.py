@@ -282,18 +282,37 @@ def test_a_model_that_fails_on_a_request_does_not_fail_the_request(service: Serv
     assert (answer["degraded"], answer["items"][0]["item_id"]) == ("model_failed", "a")
 
 
-def test_a_model_that_always_fails_leaves_no_page_blank(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+BESIDE: dict[str, dict[str, Any]] = {"similar": {"item_id": "d"}, "complementary": {"item_ids": ["d"]}}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, TypeError, AttributeError, MemoryError, AssertionError])
+def test_a_release_that_always_fails_leaves_no_page_blank(service: Service, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     def failing(*_: Any) -> Any:
-        raise RuntimeError("out of order")
+        raise error("out of order")
 
     monkeypatch.setattr(service.changeover.ranker._reader.scorer, "scores", failing)  # type: ignore[union-attr]
+    for name in ("similar", "complementary"):
+        monkeypatch.setattr(Recommender, name, failing)
     asked = {"user_id": "ann", "events": [{"item_id": "d", "event_type": "purchase", "occurred_at": "2020-05-01T00:00:00Z"}], "at": AT}
-    slate = ask(service.app, "POST", "/v1/recommend", asked).json
-    page = ask(service.app, "POST", "/v1/home", asked).json
-    scores = ask(service.app, "POST", "/v1/score", asked | {"item_ids": ["a", "b"]}).json
-    assert {slate["degraded"], page["degraded"], scores["degraded"]} == {"model_failed"}
+    slate = true_to("RecommendAnswer", ask(service.app, "POST", "/v1/recommend", asked | {"explain": True}))
+    page = true_to("HomeAnswer", ask(service.app, "POST", "/v1/home", asked))
+    scores = true_to("ScoreAnswer", ask(service.app, "POST", "/v1/score", asked | {"item_ids": ["a", "b"]}))
+    beside = [true_to("ItemSlate", ask(service.app, "POST", f"/v1/{name}", body | {"at": AT})) for name, body in BESIDE.items()]
+    assert {answer["degraded"] for answer in (slate, page, scores, *beside)} == {"model_failed"}
     assert (slate["items"][0]["item_id"], page["rows"][0]["kind"], page["rows"][0]["items"][0]["item_id"]) == ("a", "popular", "a")
+    assert [answer["items"][0]["item_id"] for answer in beside] == ["a", "a"]
+    assert (slate["because"], [one["probability"] for one in scores["items"]]) == ([], [None, None])
     assert scores["items"][0]["score"] > scores["items"][1]["score"] > 0
+
+
+def test_an_explanation_that_fails_leaves_the_slate_as_it_is(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> Any:
+        raise KeyError("out of order")
+
+    plain = recommend(service, events=[{"item_id": "d", "event_type": "purchase"}]).json
+    monkeypatch.setattr(Recommender, "explain", failing)
+    answer = true_to("RecommendAnswer", recommend(service, events=[{"item_id": "d", "event_type": "purchase"}], explain=True))
+    assert (answer["degraded"], answer["because"], answer["items"]) == (None, [], plain["items"])
 
 
 def test_a_user_who_refused_personal_service_gets_the_popular_items(service: Service) -> None:

@@ -184,8 +184,9 @@ def test_a_slate_is_one_trace_below_its_callers_span(traced: Callable[[], list[d
     [
         ("/v1/home", {"user_id": "ann"}, ["read history", "rank", "log exposures"]),
         ("/v1/score", {"user_id": "ann", "item_ids": ["a"]}, ["read history", "rank"]),
-        ("/v1/similar", {"item_id": "a"}, []),
+        ("/v1/similar", {"item_id": "a"}, ["rank"]),
         ("/v1/recommend", {}, ["rank"]),
+        ("/v1/recommend", {"events": [{"item_id": "d", "event_type": "purchase"}], "explain": True}, ["rank", "explain"]),
     ],
 )
 def test_each_question_has_its_steps(

@@ -145,6 +145,17 @@ def test_a_request_is_told_what_a_batch_is_told(shop: Paths) -> None:
         assert (np.diff(batch[user]) <= 0).all()  # best first
 
 
+def test_an_item_that_is_asked_for_has_the_chance_that_its_line_on_the_slate_has(shop: Paths) -> None:
+    recommender, split = Recommender.open(shop.bundle), arrays.read_split(shop.sequences)
+    sequences = arrays.read_sequences(shop.sequences)
+    for slate, user in zip(recommender.recommend(sequences, split.test_start), range(len(sequences)), strict=True):
+        shown = {line.item_id: line.probability for line in slate.items}
+        asked = [*list(shown)[::-1], "unheard of"]
+        (scored,) = recommender.score(sequences.take(np.array([user])), split.test_start, [asked])
+        assert scored.chances == [*list(shown.values())[::-1], None]
+        assert slate.degraded is not None or None not in shown.values()
+
+
 def test_whoever_is_not_known_has_no_chance_and_hides_nobody_elses(shop: Paths) -> None:
     recommender, split = Recommender.open(shop.bundle), arrays.read_split(shop.sequences)
     sequences = arrays.read_sequences(shop.sequences)
