@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.content_files import NEIGHBOURS, neighbours, read_content
 from benchmarks.figures import CUT, RESAMPLING, lines_of, table
 from benchmarks.leave_one_out import Fold, LeaveOneOut, Scores, ndcg, ranks, split
-from benchmarks.policies import COSINE, EASE, closed_forms, item_counts
+from benchmarks.policies import CELLS, COSINE, EASE, Settings, choose_settings, closed_forms, item_counts
 from benchmarks.protocols import MASKED, UNMASKED, gather, report
-from benchmarks.race import machine, versions
+from benchmarks.race import Row, machine, say, versions
 from benchmarks.sequences_text import read_sequences_text
 from footfall.contracts import EVENT_TYPES
 from footfall.core.figures import with_intervals
@@ -82,6 +82,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", type=Path, help="Parquet: item_id (the number), and text, or a vector of text, images or sound")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--refit-seeds", type=int, default=1, help="seeds of the row that is refitted on validation; 0 leaves it out")
+    parser.add_argument("--target-ndcg", type=float, help=f"what the masked ndcg@{CUT} of the transformer, and of the fused policy, must reach")
+    parser.add_argument("--target-hit", type=float, help=f"the same of the hit rate@{CUT}")
     parser.add_argument("--out", type=Path, help="where to write the figures; default reports/bench/quality.json")
 
 
@@ -89,18 +91,24 @@ def run(root: Path, options: argparse.Namespace) -> Path:
     """Choose, train with every seed, rank, print and write."""
     parts = split(read_sequences_text(options.sequences))
     content = read_content(parts.items, options.attributes, options.text)
-    closed = closed_forms(parts.train, parts.items) | alike(content)
+    settings = choose_settings(parts.train, parts.validation, parts.items)
+    if settings is None:
+        sys.stdout.write(f"EASE and item-kNN are left out: {parts.items:,} items are too many for matrices of {CELLS:,} numbers\n")
+    closed = closed_forms(parts.train, parts.items, settings) | alike(content)
     shape, first = choose_shape(parts)
     begun = {MODEL: first} | ({} if content is None else {WITH_CONTENT: fit(parts.train, parts.validation, parts.items, shape, TRAIN, content)})
     weights = choose_weights(parts.validation, closed | {name: one.scores for name, one in begun.items()})
     mixes = policies(closed, weights, tuple(begun))
     gathered = gather(parts.test, _seeds(parts, closed, shape, begun, content, options.seeds), mixes, MODELS)
-    document = {
+    del closed  # EASE and item-kNN hold half a gigabyte each at Beauty's size, and the refitted row fits its own
+    chosen = {"shape": shape, "weights": weights, "validation_ndcg@10_by_epoch": first.validation, "seconds": first.seconds}
+    document: dict[str, Any] = {
         "name": "quality",
         "versions": versions(["torch", "transformers", "numpy"]),
         "machine": machine(),
         "file": {"users": len(parts.test.history), "items": parts.items, "events": int(parts.test.history.lengths.sum()) + len(parts.test.targets)},
-        "chosen_on_validation": {"shape": shape, "weights": weights, "validation_ndcg@10_by_epoch": first.validation, "seconds": first.seconds},
+        "chosen_on_validation": chosen | ({} if settings is None else {"closed_forms": asdict(settings)}),
+        "left_out": {"policies": [EASE, COSINE], "items": parts.items, "numbers_of_a_matrix": CELLS} if settings is None else {},
         "with_content": {
             name: {"validation_ndcg@10_by_epoch": one.validation, "seconds": one.seconds} for name, one in begun.items() if name != MODEL
         },
@@ -110,11 +118,25 @@ def run(root: Path, options: argparse.Namespace) -> Path:
     }
     for said in (MASKED, UNMASKED):
         sys.stdout.writelines(f"{line}\n" for line in (f"\n{said}", *lines_of(document[said])))
-    document["refit"] = refit(parts, shape, mixes, begun, content, options.refit_seeds)
-    sys.stdout.write(f"\ntime split: {NO_TIMES}\n")
-    path = options.out or root / "reports" / "bench" / "quality.json"
+    document["refit"] = refit(parts, shape, mixes, begun, content, options.refit_seeds, settings)
+    sys.stdout.write(f"\ntime split: {NO_TIMES}\n\n")
+    found = rows(document, options.target_ndcg, options.target_hit)
+    document["rows"] = [row.as_dict() for row in found]
+    say(found, document["versions"])
+    path: Path = options.out or root / "reports" / "bench" / "quality.json"
     write_text(path, json.dumps(document, indent=1) + "\n")
     return path
+
+
+def rows(document: Mapping[str, Any], target_ndcg: float | None, target_hit: float | None) -> list[Row]:
+    """Masked means over seeds of every transformer and of the fused policy, each held to the targets by itself."""
+    found, seeds = [], [seed[MASKED] for seed in document["seeds"]]
+    for policy in (name for name in (*MODELS, FUSED) if name in document["mean"][MASKED]):
+        for figure, target in ((f"ndcg@{CUT}", target_ndcg), (f"hit_rate@{CUT}", target_hit)):
+            notes = {"seeds": [seed[policy][figure] for seed in seeds], "interval": document[MASKED]["policies"][policy]["interval"][figure]}
+            what = f"{policy}, leave one out, masked, no refit, mean of {len(seeds)} seeds"
+            found.append(Row(what, figure, document["mean"][MASKED][policy][figure], target=target, notes=notes))
+    return found
 
 
 def policies(closed: Mapping[str, Scores], weights: Mapping[str, float], models: tuple[str, ...] = (MODEL,)) -> dict[str, dict[str, float]]:
@@ -142,12 +164,13 @@ def refit(
     begun: Mapping[str, Fitted],
     content: ItemContent | None,
     seeds: int,
+    settings: Settings | None,
 ) -> dict[str, Any]:
     """The same settings learnt once more from train and validation, for as many epochs as validation chose: a row that meets no target."""
     if not seeds:
         return {}
     epochs = {name: one.validation.index(max(one.validation)) + 1 for name, one in begun.items()}
-    closed, told = closed_forms(parts.refit, parts.items) | alike(content), {MODEL: None, WITH_CONTENT: content}
+    closed, told = closed_forms(parts.refit, parts.items, settings) | alike(content), {MODEL: None, WITH_CONTENT: content}
     models = (
         {name: fit_for(parts.refit, parts.items, shape, replace(TRAIN, seed=seed), asked, told[name]) for name, asked in epochs.items()}
         for seed in range(seeds)

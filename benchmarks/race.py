@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -75,14 +75,20 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 def write_race(root: Path, name: str, rows: list[Row], packages: Iterable[str]) -> Path:
     """Write reports/bench/<name>.json below `root`, print the rows, and return the file."""
     path = root / "reports" / "bench" / f"{name}.json"
-    document = {"name": name, "versions": versions(packages), "machine": machine(), "rows": [row.as_dict() for row in rows]}
+    document: dict[str, Any] = {"name": name, "versions": versions(packages), "machine": machine(), "rows": [row.as_dict() for row in rows]}
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    for row in rows:
-        sys.stdout.write(_line(row) + "\n")
+    say(rows, document["versions"])
     return path
 
 
-def _line(row: Row) -> str:
+def say(rows: Iterable[Row], measured_with: Mapping[str, str]) -> None:
+    """Print a line a row, and with what it was measured."""
+    sys.stdout.write("with " + ", ".join(f"{name} {number}" for name, number in measured_with.items()) + "\n")
+    sys.stdout.writelines(f"{line(row)}\n" for row in rows)
+
+
+def line(row: Row) -> str:
+    """A row for a terminal."""
     peer = "" if row.peer is None else f"  {row.peer_name} {row.peer:,.6g}  ratio {row.ratio:.3f}"
     target = "" if row.target is None else f"  target {'>=' if row.at_least else '<='} {row.target:g}: {'holds' if row.holds else 'MISSED'}"
     return f"{row.what}: {row.ours:,.6g} {row.unit}{peer}{target}"

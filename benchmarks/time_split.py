@@ -12,9 +12,11 @@ first event with an item, and masks the history. Successive moments are asked of
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ import pyarrow as pa
 from benchmarks.event_table import complete_journey, cut_by_time, online_retail, read_events, to_sequences
 from benchmarks.figures import CUT, RESAMPLING, lines_of
 from benchmarks.moments import Asked, ask, drawn, figures, last_of, slates
-from benchmarks.race import machine, versions
+from benchmarks.race import Row, machine, say, versions
 from benchmarks.time_policies import BASELINES, FUSED, MODEL, Shop, fit
 from footfall.core.figures import Learnt, best_of, difference, on_slice, shown, with_intervals
 from footfall.core.sequences import Int64
@@ -34,6 +36,8 @@ from footfall.params import Evaluate, Params, load_params
 from footfall.tables import write_text
 
 VALIDATION_USERS, SEED = 300, 7
+HABIT = "personal_frequency"
+"""What the rows hold ours against."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +56,25 @@ def run(root: Path, options: argparse.Namespace) -> Path:
     for name, raw in tables(options.sequences).items():
         sys.stdout.write(f"\n{name}\n")
         document["tables"][name] = measure(raw, params, options)
+    found = rows(document["tables"])
+    document["rows"] = [row.as_dict() for row in found]
+    sys.stdout.write("\n")
+    say(found, document["versions"])
     path: Path = options.out or root / "reports" / "bench" / "time-split.json"
     write_text(path, json.dumps(document, indent=1) + "\n")
     return path
+
+
+def rows(tables: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """The fused policy and the transformer over personal frequency, on every table and of both kinds of moments; nothing is promised."""
+    name = f"ndcg@{CUT}"
+    found = []
+    for table, said in tables.items():
+        for moments, policy in itertools.product(("last", "successive"), (FUSED, MODEL)):
+            policies = said[moments]["policies"]
+            notes = {who: policies[who]["interval"][name] for who in (policy, HABIT)} | {"users": said[moments]["users"]}
+            found.append(Row(f"{policy}, {table}, {moments} moments", name, policies[policy][name], policies[HABIT][name], HABIT, notes=notes))
+    return found
 
 
 def tables(file: Path | None) -> dict[str, pa.Table]:

@@ -89,7 +89,9 @@ def test_every_policy_is_reported_masked_and_unmasked_but_personal_frequency(mon
     assert document["deviation"][MASKED]["ease"]["ndcg@10"] == 0
 
 
-def test_a_quality_race_says_every_protocol_and_refits_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quality_race_says_every_protocol_and_refits_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_shaped(tmp_path / "shop.txt", 40, 30)
     monkeypatch.setattr(quality, "TRAIN", dataclasses.replace(quality.TRAIN, epochs=1, threads=1))
     monkeypatch.setattr(quality, "SHAPES", ({"dim": 8, "blocks": 1, "heads": 1, "dropout": 0.1},))
@@ -97,10 +99,17 @@ def test_a_quality_race_says_every_protocol_and_refits_beside_it(tmp_path: Path,
         monkeypatch.setattr(module, "RESAMPLING", Resampling(20, 7))
     options = argparse.ArgumentParser()
     quality.add_options(options)
-    asked = options.parse_args(["--sequences", str(tmp_path / "shop.txt"), "--seeds", "1", "--out", str(tmp_path / "out.json")])
+    told = ["--sequences", str(tmp_path / "shop.txt"), "--seeds", "1", "--target-ndcg", "0", "--target-hit", "1.1"]
+    asked = options.parse_args([*told, "--out", str(tmp_path / "out.json")])
     document = json.loads(quality.run(tmp_path, asked).read_text())
     assert {"transformer", "fused", "popularity", "ease", "cosine"} <= set(document["masked"]["policies"])
     assert set(document["unmasked"]) == {"policies", "differences", "slices", "shown"}
     assert document["refit"]["epochs"] == {"transformer": 1}
     assert set(document["refit"]["mean"]["masked"]) == set(document["masked"]["policies"])
     assert "time-split" in document["other_protocols"]["time split"]
+    assert set(document["chosen_on_validation"]["closed_forms"]["decays"]) == {"ease", "cosine"}
+    assert [(row["unit"], row["holds"]) for row in document["rows"]] == [("ndcg@10", True), ("hit_rate@10", False)] * 2
+    assert document["rows"][2]["ours"] == document["seeds"][0]["masked"]["fused"]["ndcg@10"]
+    said = capsys.readouterr()
+    assert "target >= 1.1: MISSED" in said.out
+    assert "with python" in said.out

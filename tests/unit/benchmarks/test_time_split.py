@@ -131,3 +131,12 @@ def test_every_policy_is_measured_on_last_and_successive_moments(monkeypatch: py
             assert set(found[protocol]["slices"]) >= {"cold_user", "tail_item", "cold_item", "repeat_basket"}
             assert set(found[protocol]["shown"]) == set(policies)
         assert found["last"]["moments"] == found["last"]["users"]
+
+
+def test_rows_hold_ours_against_personal_frequency_on_every_table() -> None:
+    figures = {"fused": 0.3, "transformer": 0.1, "personal_frequency": 0.2, "popularity_7d": 0.1}
+    policies = {name: {"ndcg@10": value, "interval": {"ndcg@10": [value, value]}} for name, value in figures.items()}
+    found = time_split.rows({"shop": {moments: {"users": 5, "policies": policies} for moments in ("last", "successive")}})
+    assert [row.what for row in found][:2] == ["fused, shop, last moments", "transformer, shop, last moments"]
+    assert [row.ratio for row in found] == pytest.approx([1.5, 0.5] * 2)
+    assert all(row.holds is None for row in found)
