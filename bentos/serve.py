@@ -20,6 +20,8 @@ from footfall.signing import SIGNING, verify_keys_in
 from footfall.store import open_store, releases
 
 TLS_CERT, TLS_KEY = "FOOTFALL_TLS_CERT", "FOOTFALL_TLS_KEY"
+ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
+"""glibc's word. With a heap a thread, what one thread gives back the others cannot use: over a million requests the worker grew by 1.5%."""
 _TAG = re.compile(MODEL_NAME + ":[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -56,6 +58,7 @@ def plan(settings: Settings, bento_tag: str | None = None) -> Plan:
     environment = {
         **{name: value for name, value in os.environ.items() if name != SIGNING},  # what answers the world holds no key that vouches
         **TELEMETRY_OFF,
+        **ONE_HEAP,
         **tracing.switches(),
         "FOOTFALL_ROOT": str(settings.root),
         "FOOTFALL_STORE": settings.store_url,
