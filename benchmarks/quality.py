@@ -188,10 +188,11 @@ def refit(
 
 def fit_for(history: Sequences, items: int, shape: Mapping[str, Any], params: Train, epochs: int, content: ItemContent | None = None) -> Scores:
     """A model at the end of epoch number `epochs` of a run that is planned like all others: learning rates are the same."""
-    ended = itertools.count(1)
+    ended, begun = itertools.count(1), time.perf_counter()
 
     def until(_: SequenceModel) -> float:
         epoch = next(ended)
+        _say(params, epoch, begun, "refit, not judged")
         return float(epoch if epoch <= epochs else 0)
 
     config = SequenceConfig(items=items, **shape, **_COMMON)
@@ -202,12 +203,21 @@ def fit(history: Sequences, validation: Fold, items: int, shape: Mapping[str, An
     """Train one model; the epoch with the best validation ndcg@10 is kept."""
     config = SequenceConfig(items=items, **shape, **_COMMON)
 
-    def on_epoch(model: SequenceModel) -> float:
-        return ndcg(Scorer.of(model).ranks(validation.history, validation.targets, masked=True), CUT)
+    ended, begun = itertools.count(1), time.perf_counter()
 
-    begun = time.perf_counter()
+    def on_epoch(model: SequenceModel) -> float:
+        found = ndcg(Scorer.of(model).ranks(validation.history, validation.targets, masked=True), CUT)
+        _say(params, next(ended), begun, f"validation ndcg@{CUT} {found:.4f}")
+        return found
+
     trained = train(history, np.iinfo(np.int64).max, config, params, on_epoch=on_epoch, content=content)
     return Fitted(trained.model, _scores_of(trained.model), trained.figures, time.perf_counter() - begun)
+
+
+def _say(params: Train, epoch: int, begun: float, what: str) -> None:
+    """One line an epoch, because training takes minutes."""
+    sys.stderr.write(f"seed {params.seed}, epoch {epoch} of {params.epochs}: {what}, {time.perf_counter() - begun:.0f} s\n")
+    sys.stderr.flush()
 
 
 def _scores_of(model: SequenceModel) -> Scores:

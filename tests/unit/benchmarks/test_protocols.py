@@ -113,3 +113,4 @@ def test_a_quality_race_says_every_protocol_and_refits_beside_it(
     said = capsys.readouterr()
     assert "target >= 1.1: MISSED" in said.out
     assert "with python" in said.out
+    assert [line.split(":")[0] for line in said.err.splitlines()] == ["seed 0, epoch 1 of 1"] * 2  # the second is the refitted row's
