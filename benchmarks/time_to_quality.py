@@ -18,7 +18,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 from benchmarks.figures import CUT
 from benchmarks.leave_one_out import ndcg, split
@@ -26,9 +26,11 @@ from benchmarks.quality import SHAPES, TRAIN, fit
 from benchmarks.race import Row, write_race
 from benchmarks.sequences_text import read_sequences_text
 from benchmarks.train import peers_at_their_best
+from footfall.model.parallel import alone
 from footfall.model.scorer import Scorer
 
-TARGET, LIMIT_S = 0.0531, 300.0
+TARGET = 0.0531
+LIMIT_S, LIMIT_ON_GPU_S = 300.0, 15.0
 QUICK = replace(TRAIN, epochs=8, tokens_per_step=4096, learning_rate=0.01, weight_decay=0.0, average=0.98)
 SHAPE = SHAPES[0] | {"dim": 64}
 """Fewer epochs of a narrower model than quality asks for, in larger steps."""
@@ -53,13 +55,21 @@ def run(root: Path, options: argparse.Namespace) -> Path:
         begun = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=os.environ | {"THP_MEM_ALLOC_ENABLE": "1"})
         seconds.append(time.perf_counter() - begun)
-        reached.append(json.loads(done.stdout.splitlines()[-1]))
+        said = json.loads(done.stdout.splitlines()[-1])
+        reached.append(said["ndcg"])
     missed = sum(found < options.target for found in reached)
     notes = {"ndcg@10": [round(found, 4) for found in reached], "seconds": [round(one, 1) for one in seconds], "seeds_below_target": missed}
-    rows = [Row(f"process start to test ndcg@10 of {options.target}", "s", median(seconds), target=LIMIT_S, at_least=False, notes=notes)]
+    rows = [timed(options.target, seconds, said["device"], notes)]
     rows.append(Row("ndcg@10 of the worst seed", "ndcg@10", min(reached), target=options.target, notes=notes))
     rows += computed(root, options.sequences, rows[0].ours)
     return write_race(root, "time-to-quality", rows, ["torch", "numpy"])
+
+
+def timed(target: float, seconds: list[float], device: str, notes: dict[str, Any]) -> Row:
+    """The slowest seed, held to the limit of what it was trained on."""
+    limit = LIMIT_S if device == "cpu" else LIMIT_ON_GPU_S
+    what = f"process start to test ndcg@10 of {target}, the slowest of {len(seconds)} seeds, {device}"
+    return Row(what, "s", max(seconds), target=limit, at_least=False, notes=notes)
 
 
 def computed(root: Path, sequences: Path, ours_s: float) -> list[Row]:
@@ -77,12 +87,13 @@ def computed(root: Path, sequences: Path, ours_s: float) -> list[Row]:
     ]
 
 
-def reach(path: Path, seed: int) -> float:
-    """Train one model in this process; ndcg@10 on test."""
+def reach(path: Path, seed: int) -> dict[str, Any]:
+    """Train one model in this process; ndcg@10 on test, and what it was trained on ("cpu" or "cuda")."""
     parts = split(read_sequences_text(path))
     fitted = fit(parts.train, parts.validation, parts.items, SHAPE, replace(QUICK, seed=seed))
-    return ndcg(Scorer.of(fitted.model, on_gpu=True).ranks(parts.test.history, parts.test.targets, masked=True), CUT)
+    found = ndcg(Scorer.of(fitted.model, on_gpu=True).ranks(parts.test.history, parts.test.targets, masked=True), CUT)
+    return {"ndcg": found, "device": alone().device.type}
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{reach(Path(sys.argv[1]), int(sys.argv[2]))}\n")
+    sys.stdout.write(json.dumps(reach(Path(sys.argv[1]), int(sys.argv[2]))) + "\n")
