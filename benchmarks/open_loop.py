@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import random
+import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter, deque
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 PATH = "/v1/recommend"
@@ -91,6 +97,42 @@ class OpenLoop:
             self.busy.add(connection)
             connection.send(self._requests[self._next % len(self._requests)], self._waiting.popleft())
             self._next += 1
+
+
+def histories(items: Sequence[str], users: int, events: int) -> list[dict[str, Any]]:
+    """Bodies with a history each, of the last month."""
+    chance, now = random.Random(7), datetime.now(UTC) - timedelta(minutes=5)  # noqa: S311
+    found = []
+    for _ in range(users):
+        moments = [(now - timedelta(hours=hours)).isoformat() for hours in sorted((chance.uniform(0, 720) for _ in range(events)), reverse=True)]
+        kinds = ["view" if n % 5 else "purchase" for n in range(events)]
+        told = zip(kinds, chance.choices(items, k=events), moments, strict=True)
+        found.append({"events": [{"event_type": kind, "item_id": item, "occurred_at": at} for kind, item, at in told], "k": 10})
+    return found
+
+
+def stored(port: int, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the histories into the service's store; requests that ask by user."""
+    for number, body in enumerate(bodies):
+        events = [{"user_id": f"user{number}", **event} for event in body["events"]]
+        text = json.dumps({"events": events}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/events", text, {"content-type": "application/json"})
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+    return [{"user_id": f"user{number}", "k": 10} for number in range(len(bodies))]
+
+
+def drive_apart(port: int, rate: float, seconds: float, connections: int, bodies: list[dict[str, Any]]) -> dict[str, Any]:
+    """`drive` in a process of its own, on the last core."""
+    command = [sys.executable, "-m", "benchmarks.open_loop", str(port), str(rate), str(seconds), str(connections)]
+    done = subprocess.run(command, input=json.dumps(bodies).encode(), capture_output=True, check=True, preexec_fn=lambda: on_core(-1))
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def on_core(number: int) -> None:
+    """Keep this process on one of the cores that it may use."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[number]})
 
 
 async def drive(port: int, rate: float, seconds: float, connections: int, bodies: list[dict[str, Any]]) -> dict[str, Any]:

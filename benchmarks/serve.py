@@ -1,12 +1,16 @@
 """The HTTP service against a bare FastAPI endpoint with eager torch: latency at 50 requests a second, and the highest rate that it keeps up.
 
+    python -m benchmarks serve [--bundle DIR] [--full]
+
 Both serve the same bundle (random weights, 12,000 items), one worker on one core; the load comes from the other core in an open loop. Histories of
 50 events are in the request, and nothing is stored for nobody in particular; there are more of them than the service remembers, so each is read
-anew. A second row has users whose history is in the store, their exposures logged. Ours is the built bento, served from its copy.
+anew. Further rows have users whose history is in the store, their exposures logged. They, start and memory are measured with a named bundle too: the
+random one has neither habits nor chances. Ours is the built bento, served from its copy.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -17,16 +21,17 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
+from benchmarks.open_loop import drive_apart, histories, on_core, stored
 from benchmarks.race import Row, write_race
 from benchmarks.random_bundle import write_random_bundle
 from benchmarks.reading_on import reading_on
+from footfall.arrays import read_vocabulary
+from footfall.bundle import release_id
 
 ITEMS, EVENTS, USERS = 12_000, 50, 2_000
 _STEADY, _STEADY_S = 50.0, 10.0
@@ -48,6 +53,10 @@ class Server:
         """Resident size of the largest of its processes: the worker."""
         return max(int(_fact(number, "statm")[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 for number in self.family())
 
+    def facts(self) -> dict[str, float]:
+        """What a start and a worker take."""
+        return {"first answer, s": self.first_answer_s, "memory, MiB": self.memory_mib()}
+
     def cpu_seconds(self) -> float:
         """Of all its processes so far."""
         return sum(float(_fact(number, "stat")[13]) + float(_fact(number, "stat")[14]) for number in self.family()) / os.sysconf("SC_CLK_TCK")
@@ -61,39 +70,84 @@ class Server:
         return found
 
 
-def run(root: Path, full: bool) -> Path:
-    """Both in turns."""
+@dataclass
+class Shop:
+    """A bundle to serve.
+
+    Attributes:
+        bundle: its folder.
+        state: where ours keeps its store, its bento and its log.
+        items: how many it knows.
+        bodies: requests with a history each, of its items.
+    """
+
+    bundle: Path
+    state: Path
+    items: int
+    bodies: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, bundle: Path, state: Path) -> Shop:
+        """Of any bundle."""
+        items = read_vocabulary(bundle).item_ids
+        return cls(bundle, state, len(items), histories(items, USERS, EVENTS))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The option of this race alone."""
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="a bundle that ours serves too, alone: start, memory and the full path")
+
+
+def run(root: Path, full: bool, options: argparse.Namespace | None = None) -> Path:
+    """Both in turns, then ours alone with its store; so too with the bundle that is named."""
     folder = root / ".footfall" / "bench" / "serve"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        identity = write_random_bundle(folder / "bundle", items=ITEMS, seed=1)
-        bodies = _bodies()
-        steady: dict[str, list[dict[str, Any]]] = {name: [] for name in _PORTS}
-        peaks: dict[str, list[float]] = {name: [] for name in _PORTS}
-        facts: dict[str, dict[str, float]] = {}
-        for _ in range(3 if full else 2):
-            for name in _PORTS:
-                with _footfall(root, folder, identity) if name == "footfall" else _eager(root, folder) as server:
-                    load(server, 200, 3, bodies)
-                    before = server.cpu_seconds()
-                    found = load(server, _STEADY, _STEADY_S, bodies)
-                    found["cpu_ms"] = (server.cpu_seconds() - before) / found["sent"] * 1_000
-                    steady[name].append(found)
-                    peaks[name].append(peak(server, bodies))
-                    facts[name] = {"first answer, s": server.first_answer_s, "memory, MiB": server.memory_mib()}
-        with _footfall(root, folder, identity) as server:
-            users = _store(server)
-            load(server, 100, 3, users)
-            stored, stored_peak = load(server, _STEADY, _STEADY_S, users), peak(server, users)
-        incremental = reading_on(folder / "bundle")
+        named = Shop.of(options.bundle, folder / "named") if options and options.bundle else None
+        write_random_bundle(folder / "bundle", items=ITEMS, seed=1)
+        shop = Shop.of(folder / "bundle", folder / "random")
+        rows = in_turns(root, shop, rounds=3 if full else 2) + full_path(root, shop)
+        if named:
+            rows += full_path(root, named, f"{release_id(named.bundle)} of {named.items:,} items")
+        rows += reading_on(shop.bundle)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    rows = compare(steady, peaks, facts)
-    rows.append(Row("the full path, store and exposures on: p99 at 50 a second", "ms", stored["p99"], notes=stored))
-    rows.append(Row("the full path, store and exposures on: highest rate with p99 within 50 ms", "a second", stored_peak))
-    rows += incremental
     return write_race(root, "serve", rows, ["footfall", "bentoml", "fastapi", "uvicorn", "torch", "numpy"])
+
+
+def in_turns(root: Path, shop: Shop, rounds: int) -> list[Row]:
+    """Both, history in the request."""
+    steady: dict[str, list[dict[str, Any]]] = {name: [] for name in _PORTS}
+    peaks: dict[str, list[float]] = {name: [] for name in _PORTS}
+    facts: dict[str, dict[str, float]] = {}
+    for _ in range(rounds):
+        for name, serve in (("footfall", _footfall), ("eager", _eager)):
+            with serve(root, shop) as server:
+                load(server, 200, 3, shop.bodies)
+                before = server.cpu_seconds()
+                found = load(server, _STEADY, _STEADY_S, shop.bodies)
+                found["cpu_ms"] = (server.cpu_seconds() - before) / found["sent"] * 1_000
+                steady[name].append(found)
+                peaks[name].append(peak(server, shop.bodies))
+                facts[name] = server.facts()
+    return compare(steady, peaks, facts)
+
+
+def full_path(root: Path, shop: Shop, named: str | None = None) -> list[Row]:
+    """Ours alone, by user: histories from the store, exposures logged. Start and memory are told of a bundle that is named."""
+    with _footfall(root, shop) as server:
+        users = stored(server.port, shop.bodies)
+        load(server, 100, 3, users)
+        ten, hundred = (load(server, _STEADY, _STEADY_S, [{**user, "k": k} for user in users]) for k in (10, 100))
+        best, facts = peak(server, users), server.facts()
+    what = f"{named}, the full path, store and exposures on" if named else "the full path, store and exposures on"
+    rows = [
+        Row(f"{what}: p99 at 50 a second", "ms", ten["p99"], target=_WITHIN_MS, at_least=False, notes=ten),
+        Row(f"{what}: p99 at 50 a second, slates of 100", "ms", hundred["p99"], target=_WITHIN_MS, at_least=False, notes=hundred),
+        Row(f"{what}: highest rate with p99 within 50 ms", "a second", best),
+    ]
+    return [*_start_and_memory(f"{named}, ", facts), *rows] if named else rows
 
 
 def compare(steady: dict[str, list[dict[str, Any]]], peaks: dict[str, list[float]], facts: dict[str, dict[str, float]]) -> list[Row]:
@@ -107,8 +161,14 @@ def compare(steady: dict[str, list[dict[str, Any]]], peaks: dict[str, list[float
         Row(f"{what}: p50 at 50 a second", "ms", p50["footfall"], p50["eager"], named),
         Row(f"{what}: processor time", "ms", cpu["footfall"], cpu["eager"], named),
         Row(f"{what}: highest rate with p99 within 50 ms", "a second", best["footfall"], best["eager"], named, 2.0, notes=dict(peaks)),
-        Row("start to first answer, one worker", "s", facts["footfall"]["first answer, s"], target=12.0, at_least=False, notes=dict(facts)),
-        Row("memory of a worker", "MiB", facts["footfall"]["memory, MiB"], target=600.0, at_least=False),
+        *_start_and_memory("", facts["footfall"], notes=dict(facts)),
+    ]
+
+
+def _start_and_memory(of: str, ours: dict[str, float], notes: dict[str, Any] | None = None) -> list[Row]:
+    return [
+        Row(f"{of}start to first answer, one worker", "s", ours["first answer, s"], target=12.0, at_least=False, notes=notes),
+        Row(f"{of}memory of a worker", "MiB", ours["memory, MiB"], target=600.0, at_least=False),
     ]
 
 
@@ -127,14 +187,11 @@ def peak(server: Server, bodies: list[dict[str, Any]]) -> float:
 
 def load(server: Server, rate: float, seconds: float, bodies: list[dict[str, Any]]) -> dict[str, Any]:
     """One open loop from the other core."""
-    command = [sys.executable, "-m", "benchmarks.open_loop", str(server.port), str(rate), str(seconds), str(_CONNECTIONS)]
-    done = subprocess.run(command, input=json.dumps(bodies).encode(), capture_output=True, check=True, preexec_fn=lambda: _on_core(-1))
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return drive_apart(server.port, rate, seconds, _CONNECTIONS, bodies)
 
 
 @contextmanager
-def _footfall(root: Path, folder: Path, identity: str) -> Iterator[Server]:
+def _footfall(root: Path, shop: Shop) -> Iterator[Server]:
     """The built bento with a store of its own."""
     from bentos import registry
     from bentos.build import build
@@ -142,12 +199,11 @@ def _footfall(root: Path, folder: Path, identity: str) -> Iterator[Server]:
     from footfall.settings import TELEMETRY_OFF
     from footfall.store import open_store, releases
 
-    state = folder / "state"
-    home = state / ".footfall" / "bentoml"
+    state, identity, home = shop.state, release_id(shop.bundle), shop.state / ".footfall" / "bentoml"
     if not state.exists():
         write_key(state / ".footfall" / "pseudonym.key", DEMO_KEY)
         engine = open_store(f"sqlite:///{state / '.footfall' / 'store.db'}")
-        tag = registry.register(folder / "bundle", identity, {}, home=home)
+        tag = registry.register(shop.bundle, identity, {}, home=home)
         moment = datetime(2017, 10, 29, tzinfo=UTC)
         releases.add(engine, releases.Release(identity, tag, "candidate", moment, moment))
         releases.set_bento_tag(engine, identity, build(root, tag, home=home))
@@ -155,20 +211,20 @@ def _footfall(root: Path, folder: Path, identity: str) -> Iterator[Server]:
         engine.dispose()
     environment = {**os.environ, **TELEMETRY_OFF, "FOOTFALL_ROOT": str(state), "FOOTFALL_PORT": str(_PORTS["footfall"]), "BENTOML_HOME": str(home)}
     environment["PYTHONPATH"] = os.pathsep.join([str(root / "src"), str(root)])
-    yield from _running([sys.executable, "-m", "bentos", "serve"], state, environment, _PORTS["footfall"])
+    yield from _running([sys.executable, "-m", "bentos", "serve"], state, environment, _PORTS["footfall"], shop)
 
 
 @contextmanager
-def _eager(root: Path, folder: Path) -> Iterator[Server]:
+def _eager(root: Path, shop: Shop) -> Iterator[Server]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)]), "OMP_NUM_THREADS": "1"}
     port = _PORTS["eager"]
-    yield from _running([sys.executable, "-m", "benchmarks.contestants.serve_eager", str(folder / "bundle"), str(port)], root, environment, port)
+    yield from _running([sys.executable, "-m", "benchmarks.contestants.serve_eager", str(shop.bundle), str(port)], root, environment, port, shop)
 
 
-def _running(command: list[str], folder: Path, environment: dict[str, str], port: int) -> Iterator[Server]:
+def _running(command: list[str], folder: Path, environment: dict[str, str], port: int, shop: Shop) -> Iterator[Server]:
     """The server, from its first answer on; at the end it is gone."""
     began = time.perf_counter()
-    log = folder / "serve.log" if folder.name == "state" else Path(os.devnull)
+    log = shop.state.with_suffix(".log")
     with log.open("ab") as said:
         process = subprocess.Popen(
             command,
@@ -177,12 +233,12 @@ def _running(command: list[str], folder: Path, environment: dict[str, str], port
             stdout=said,
             stderr=said,
             start_new_session=True,
-            preexec_fn=lambda: _on_core(0),  # noqa: PLW1509
+            preexec_fn=lambda: on_core(0),  # noqa: PLW1509
         )
     try:
-        while not _answers(port):
+        while not _answers(port, shop.bodies[0]):
             if process.poll() is not None or time.perf_counter() - began > 60:
-                raise RuntimeError(f"{command[-2]} did not start; see {log}")
+                raise RuntimeError(f"{command[2]} did not start: {log.read_text(errors='replace')[-2_000:]}")
             time.sleep(0.05)
         yield Server(port, process, time.perf_counter() - began)
     finally:
@@ -204,40 +260,11 @@ def _fact(process: int, name: str) -> list[str]:
     return [*(head.split(" ", 1) if head else []), *tail.split()]
 
 
-def _answers(port: int) -> bool:
-    body = json.dumps(_bodies(1)[0]).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/recommend", body, {"content-type": "application/json"})
+def _answers(port: int, body: dict[str, Any]) -> bool:
+    text = json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/recommend", text, {"content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def _on_core(number: int) -> None:
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[number]})
-
-
-def _bodies(users: int = USERS) -> list[dict[str, Any]]:
-    """Requests with a history each, of the last month."""
-    random, now = np.random.default_rng(7), datetime.now(UTC) - timedelta(minutes=5)
-    found = []
-    for _ in range(users):
-        hours = np.sort(random.uniform(0, 720, EVENTS))[::-1]
-        events = [
-            {"event_type": "view" if n % 5 else "purchase", "item_id": f"item{item:05d}", "occurred_at": (now - timedelta(hours=hour)).isoformat()}
-            for n, (item, hour) in enumerate(zip(random.integers(0, ITEMS, EVENTS).tolist(), hours.tolist(), strict=True))
-        ]
-        found.append({"events": events, "k": 10})
-    return found
-
-
-def _store(server: Server) -> list[dict[str, Any]]:
-    """Put the histories into the store; requests that ask by user."""
-    for number, body in enumerate(_bodies()):
-        events = [{"user_id": f"user{number}", **event} for event in body["events"]]
-        text = json.dumps({"events": events}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{server.port}/v1/events", text, {"content-type": "application/json"})
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
-    return [{"user_id": f"user{number}", "k": 10} for number in range(USERS)]

@@ -2,7 +2,8 @@
 
     python -m benchmarks.contestants.serve_eager BUNDLE PORT
 
-It takes and gives the same JSON as ours, reads the history from the request, and does nothing else: no store, no fallback, no limits.
+It takes and gives the same JSON as ours, reads the history from the request, and does nothing else: no store, no fallback, no limits. What ours finds
+out besides (arm, chances, rules) is constant here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from footfall.contracts import EVENT_TYPES
 from footfall.core.sequence_model import DISTANCE_BUCKETS, GAP_BOUNDS_US
 
 _TYPES = {name: code for code, name in enumerate(EVENT_TYPES)}
+_OF_A_SLATE: dict[str, Any] = {"arm": "champion", "policy": "model", "degraded": None, "rules_excluding": []}
+_OF_A_LINE: dict[str, Any] = {"propensity": 1.0, "probability": None, "reason": "taste", "rules": []}
 
 
 class Event(BaseModel):
@@ -107,8 +110,8 @@ def make_app(folder: Path) -> FastAPI:
     @app.post("/v1/recommend")
     async def recommend(ask: Ask) -> dict[str, Any]:
         slate = eager.slate(ask)
-        items = [{"position": n, "item_id": item, "score": score, "reason": "taste"} for n, (item, score) in enumerate(slate, 1)]
-        return {"request_id": uuid4().hex, "release": eager.release, "degraded": None, "items": items}
+        items = [{"position": n, "item_id": item, "score": score, **_OF_A_LINE} for n, (item, score) in enumerate(slate, 1)]
+        return {"request_id": uuid4().hex, "release": eager.release, **_OF_A_SLATE, "items": items}
 
     return app
 

@@ -92,8 +92,16 @@ def test_rows_say_who_was_asked_and_what_it_found() -> None:
         "faiss flat": racer("faiss flat", 0.0019),
         "faiss ivf": racer("faiss ivf", 0.0005, build_s=2.0, index_mib=30.0),
     }
-    exact, floor, approximate = top_items.rows_of(10_000, racers, {"ours": 1.0, "faiss flat": 1.0, "faiss ivf": 0.993})
+    exact, floor, approximate, recall = top_items.rows_of(10_000, racers, {"ours": 1.0, "faiss flat": 1.0, "faiss ivf": 0.993})
     assert (exact.peer_name, exact.holds) == ("peer 1 IndexFlatIP", True)
     assert floor.peer_name == "floor: 2.56 MB read at 2.6 GB/s"
     assert approximate.peer_name == "faiss ivf (peer 1; recall 0.9930, built in 2.0 s, 30 MiB)"
     assert approximate.ratio == pytest.approx(4)
+    assert (recall.what, recall.ours, recall.holds) == ("best 100 of 10,000 items of width 64: recall@100 of faiss ivf", 0.993, True)
+
+
+def test_an_index_that_finds_too_little_misses_its_target() -> None:
+    racers = {"ours": racer("ours", 0.002), "bytes": racer("bytes", 0.001)}
+    racers |= {kind: racer(kind, 0.0005, build_s=2.0, index_mib=30.0) for kind in top_items.APPROXIMATE}
+    found = {"ours": 1.0, "faiss hnsw": 0.989, "faiss ivf": 0.99, "usearch hnsw": 1.0}
+    assert [row.holds for row in top_items.rows_of(10_000, racers, found) if "recall@" in row.what] == [False, True, True]
