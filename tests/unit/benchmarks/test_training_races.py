@@ -44,7 +44,7 @@ def raced(contestant: Any, told: dict[str, Any], heard: str) -> list[dict[str, A
 
 def racer(name: str, seconds: list[float], **facts: Any) -> Racer:
     """One that has raced."""
-    found = {"version": f"{name} 1, torch 2", "targets": 600, "users": 100, "loss": 9.0} | facts
+    found = {"version": f"{name} 1, torch 2", "targets": 600, "users": 100, "loss": 9.0, "precision": "bfloat16", "device": "cpu"} | facts
     return Racer(name, "footfall", Path(), {"users": 10}, found, seconds, [60] * len(seconds), [70] * len(seconds), sum(seconds), 10.0)
 
 
@@ -197,7 +197,22 @@ def test_everybody_is_given_equally_many_targets_a_batch() -> None:
     for heat in train.heats(5.875, full=True):
         for _, own, against, _ in heat.peers.values():
             assert own.get("prefixes", heat.users * 5.875) == pytest.approx(heat.users * 5.875, rel=0.002)
-            assert set(against) <= {"exact", "sampled"}
+            assert set(against) in ({"exact", "exact float32"}, {"exact", "exact float32", "sampled"})
+
+
+def test_rectools_sampled_softmax_is_raced_at_its_best_size_too() -> None:
+    found = [heat.peers["sampled softmax"] for heat in train.heats(5.875, full=False) if "best" in heat.what and "sampled softmax" in heat.peers]
+    assert [(peer, own["negatives"], against, target) for peer, own, against, target in found] == [
+        ("rectools", 256, ("exact", "exact float32", "sampled"), 0.30)
+    ]
+
+
+@pytest.mark.parametrize(("negatives", "said"), [(0, "bfloat16"), (256, "float32")])
+def test_a_row_says_in_what_our_logits_are(negatives: int, said: str) -> None:
+    ours, peer = racer("footfall exact", [0.2]), racer("rectools softmax", [4.0])
+    ours.settings["negatives"] = negatives
+    time, _ = train.compare("Beauty", ours, peer, targets=1_200, target=0.12)
+    assert time.what == f"Beauty, exact: an epoch, our logits in {said}"
 
 
 def test_every_peer_has_a_size_at_which_it_is_fastest_and_a_number_of_epochs_on_record() -> None:
