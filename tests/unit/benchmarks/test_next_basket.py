@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.contestants.neighbour_blend import Decay, neighbour_means, run, vectors
 from benchmarks.journey import Window, best_slates, params_at, read_task
-from benchmarks.next_basket import FULL, LAMBDAMART, SHORT, Found, rows
+from benchmarks.next_basket import FULL, LAMBDAMART, SHORT, Found, not_shipped, rows
 from footfall.contracts import EVENT_TYPES
 from footfall.core.baselines import DAY_US
 from footfall.core.sequences import Sequences
@@ -57,14 +57,33 @@ def test_rows_compare_the_fused_policy_with_everybody_user_by_user() -> None:
     for ours in (0.25, 0.35):
         for policy, less in (("fused", 0.0), ("personal_frequency_90d", 0.02), (LAMBDAMART, -0.01)):
             found.add(policy, np.full(50, ours - less))
-    frequency, ranker = rows(found, ("2017-09-03", "2017-11-26"))
+    frequency, surely, ranker, not_surely = rows(found, ("2017-09-03", "2017-11-26"))
     assert (frequency.ours, frequency.peer) == (pytest.approx(0.3), pytest.approx(0.28))
     assert (frequency.holds, ranker.holds) == (True, False)
+    assert (surely.ours, surely.holds, not_surely.ours, not_surely.holds) == (pytest.approx(0.02), True, pytest.approx(-0.01), False)
+    assert "fused minus personal_frequency_90d, lower end" in surely.what
     assert frequency.notes is not None
     assert frequency.notes["by_moment"] == {"2017-09-03": [0.25, 0.23], "2017-11-26": [0.35, 0.33]}
     assert (frequency.notes["users"], frequency.notes["difference"], frequency.notes["above_zero"]) == (100, [0.02] * 3, True)
     assert ranker.notes is not None
     assert ranker.notes["chosen"] == [{"leaves": 15}] * 2
+
+
+def test_an_interval_that_touches_zero_is_no_gain() -> None:
+    found = Found(chosen=[{"fused": {}}])
+    for policy in ("fused", "popularity_28d", LAMBDAMART):
+        found.add(policy, np.full(50, 0.25))
+    popular, ranker, surely = rows(found, ("2017-09-03",))
+    assert (popular.holds, ranker.holds, surely.ours, surely.holds) == (False, True, 0.0, False)
+
+
+def test_baselines_that_do_not_ship_are_ranked_for_the_same_users(tmp_path: Path, checkout: Path) -> None:
+    params = small_params(checkout)
+    paths = make_shop(tmp_path, params)
+    task = read_task(paths.sequences, params)
+    found = not_shipped(paths, task, params)
+    assert set(found) == {"popularity_7d", "ease_recency", "item_knn_recency"}
+    assert all(task.test.ndcg(slates, 10).shape == (len(task.test.targets),) for slates in found.values())
 
 
 def test_moments_are_days_of_the_year_that_the_package_holds(checkout: Path) -> None:
