@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchmarks.shaped import beauty_itself
+
 RACES: dict[str, str] = {
     "quality": "full rankings of any file of sequences, leave one out, masked and unmasked, beside EASE, item-kNN, popularity, personal frequency",
     "time-split": "full rankings of any file of events with times, one cut for all, last and successive moments, beside the same baselines",
@@ -30,7 +32,10 @@ RACES: dict[str, str] = {
 """Name of a race -> what it measures. The race is `benchmarks.<name>` with `run(root, full) -> Path`."""
 
 OF_A_FILE = ("quality", "time-split", "time-to-quality", "compression")
-"""Races on a file that is named: `run(root, options) -> Path`, and `add_options(parser)` for what they may be told. `all` leaves them out."""
+"""Races on a file that is named: `run(root, options) -> Path`, and `add_options(parser)` for what they may be told."""
+
+ON_BEAUTY = ("quality", "time-to-quality")
+"""Those of them that cannot do without one. `all` gives them Beauty, with one seed, or five with `--full`."""
 
 WITH_OPTIONS = ("next-basket",)
 """Races that may be told something and need not be: `run(root, full, options=None) -> Path`, and `add_options(parser)`."""
@@ -40,26 +45,43 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one race, or all with the name `all`; `--full` for the stated sizes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Races against named peers and the physical floor.")
     parser.add_argument("name", nargs="?", choices=[*RACES, "all"])
-    parser.add_argument("--full", action="store_true", help="the stated sizes, not those that fit two cores in half an hour")
+    parser.add_argument("--full", action="store_true", help="the stated sizes, not those that fit two cores")
     given, rest = parser.parse_known_args(arguments)
     if given.name is None:
         sys.stdout.writelines(f"{name:<16} {what}\n" for name, what in RACES.items())
         return 0
-    if given.name in (*OF_A_FILE, *WITH_OPTIONS):
-        race = _module(given.name)
-        options = argparse.ArgumentParser(prog=f"python -m benchmarks {given.name}", description=race.__doc__)
-        race.add_options(options)
-        asked = options.parse_args(rest)
-        if given.name in OF_A_FILE:
-            race.run(Path.cwd(), asked)
-        else:
-            race.run(Path.cwd(), given.full, asked)
-        return 0
-    if rest:
+    if rest and given.name not in (*OF_A_FILE, *WITH_OPTIONS):
         parser.error(f"unknown: {' '.join(rest)}")
-    for name in [name for name in RACES if name not in OF_A_FILE] if given.name == "all" else [given.name]:
-        _module(name).run(Path.cwd(), given.full)
+    if given.name == "all":
+        for name, told in told_of_all(full=given.full).items():
+            race(name, told, full=given.full)
+    else:
+        race(given.name, rest, full=given.full)
     return 0
+
+
+def told_of_all(*, full: bool) -> dict[str, list[str]]:
+    """Races that `all` runs -> what each is told; says which need a file that is not there."""
+    beauty = beauty_itself()
+    if beauty is None:
+        sys.stdout.write(f"not run: {', '.join(ON_BEAUTY)}; FOOTFALL_DATA names no folder with amazon_beauty/Beauty.txt.gz\n")
+    of_beauty = ["--sequences", str(beauty), "--seeds", "5" if full else "1"]
+    return {name: of_beauty if name in ON_BEAUTY else [] for name in RACES if beauty or name not in ON_BEAUTY}
+
+
+def race(name: str, told: list[str], *, full: bool) -> None:
+    """Run one, told what it may be told."""
+    run = _module(name)
+    if name not in (*OF_A_FILE, *WITH_OPTIONS):
+        run.run(Path.cwd(), full)
+        return
+    options = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=run.__doc__)
+    run.add_options(options)
+    asked = options.parse_args(told)
+    if name in OF_A_FILE:
+        run.run(Path.cwd(), asked)
+    else:
+        run.run(Path.cwd(), full, asked)
 
 
 def _module(name: str) -> Any:

@@ -17,12 +17,17 @@ def beauty(folder: Path) -> tuple[Path, str]:
 
     Beauty itself below FOOTFALL_DATA; without it a generated file of that shape, written to `folder`.
     """
-    real = Path(os.environ.get("FOOTFALL_DATA", "")) / _BEAUTY
-    if "FOOTFALL_DATA" in os.environ and real.exists():
+    if real := beauty_itself():
         return real, "Beauty"
     path = folder / "beauty-shaped.txt"
     write_shaped(path, USERS, ITEMS)
     return path, "Beauty-shaped"
+
+
+def beauty_itself() -> Path | None:
+    """Beauty below FOOTFALL_DATA, where it is."""
+    real = Path(os.environ.get("FOOTFALL_DATA", "")) / _BEAUTY
+    return real if "FOOTFALL_DATA" in os.environ and real.exists() else None
 
 
 def write_shaped(path: Path, users: int, items: int, seed: int = 7) -> None:
