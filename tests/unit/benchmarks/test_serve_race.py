@@ -92,6 +92,21 @@ def test_a_rate_at_which_one_is_refused_is_not_kept_up(monkeypatch: pytest.Monke
     assert asked == [100, 150, 200]
 
 
+def test_a_load_goes_on_with_the_user_after_the_last_so_that_everybody_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def drive(_port: int, rate: float, seconds: float, _connections: int, bodies: list[dict[str, int]]) -> dict[str, int]:
+        sent = round(rate * seconds)
+        asked.extend(bodies[n % len(bodies)]["n"] for n in range(sent))
+        return {"sent": sent}
+
+    monkeypatch.setattr(serve, "drive_apart", drive)
+    server, bodies = Idle(), [{"n": n} for n in range(5)]
+    for rate in (3, 4, 6):
+        serve.load(server, rate, 1, bodies)
+    assert asked == [n % 5 for n in range(13)]
+
+
 def full_path(monkeypatch: pytest.MonkeyPatch, bundle: Path, named: str | None) -> list[Row]:
     @contextmanager
     def footfall(_root: Path, _shop: serve.Shop) -> Iterator[serve.Server]:
