@@ -135,7 +135,12 @@ _CITED: Schema = object_schema(
         C.ITEM_ID: {"type": ["string", "null"]},
         C.EVENT_TYPE: {"type": "string"},
         C.OCCURRED_AT: {"type": "string", "format": "date-time"},
-        "share": {"type": "number", "minimum": 0, "maximum": 1, "description": "Of the item's score that is lost without the event"},
+        "share": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "Of the fused score that the history alone gives the item, without context, rules and diversity: what goes with the event",
+        },
     }
 )
 _BECAUSE: Schema = object_schema({C.ITEM_ID: {"type": "string"}, "events": {"type": "array", "maxItems": CITED, "items": _CITED}})

@@ -46,7 +46,7 @@ class ItemSlate:
 
 @dataclass(frozen=True)
 class CitedEvent:
-    """An event of the user; `share` of the item's score is lost without it."""
+    """An event of the user; `share` of the fused score that the history alone gives the item, without context, rules and diversity, goes with it."""
 
     item_id: str | None
     event_type: str

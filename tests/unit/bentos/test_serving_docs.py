@@ -17,10 +17,10 @@ import pytest
 from bentos.live import writer
 from bentos.routes import batches, events, rules, shop, slates
 from bentos.routes.table import ENDPOINTS
-from bentos.web import bodies, door, endpoints
+from bentos.web import bodies, crowd, door, endpoints, patience
 from bentos.web.openapi import document
 from footfall import home
-from footfall.core import policies, slate_maker
+from footfall.core import policies, slate_maker, streaming_scorer
 from footfall.core.slates import MAX_K
 from footfall.rules import KINDS, PLACES
 from footfall.store import events as stored_events
@@ -28,6 +28,7 @@ from footfall.store import exposures
 from footfall.store import rules as stored_rules
 from tests.unit.bentos.asgi import Answer, ask
 from tests.unit.bentos.conftest import Service
+from tests.unit.bentos.listening import listening
 
 PAGE = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
 NAMES = {"green-tea": "a", "black-tea": "b", "blue-mug": "c", "red-mug": "d"}
@@ -85,6 +86,8 @@ def examples() -> Iterator[Example]:
 
 
 EXAMPLES = list(examples())
+PYTHON = [text for kind, text in BLOCK.findall(PAGE) if kind == "python"]
+"""With the client, and without."""
 
 
 def section(title: str) -> str:
@@ -145,13 +148,22 @@ def test_every_endpoint_has_an_example_in_curl_and_one_in_python(service: Servic
             assert answer.json["rejected"] == []
         return io.BytesIO(answer.body)
 
-    (block,) = [text for kind, text in BLOCK.findall(PAGE) if kind == "python"]
+    _, block = PYTHON
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     exec(compile(block, "docs/serving.md", "exec"), {})
     for calls in (sent, [(example.method, example.path) for example in EXAMPLES if example.status < 300]):
         for endpoint in ENDPOINTS:
             pattern = re.sub(r"\{\w+\}", "[^/]+", endpoint.path)
             assert any(method == endpoint.method and re.fullmatch(pattern, path) for method, path in calls), endpoint.path
+
+
+def test_the_example_of_the_client_gets_a_slate_and_says_what_was_seen_of_it(service: Service) -> None:
+    said: dict[str, Any] = {}
+    with listening(service.app) as url:
+        exec(compile(PYTHON[0].replace("http://localhost:3000", url), "docs/serving.md", "exec"), said)
+    service.written()
+    assert [line.position for line in said["slate"].items] == [1, 2, 3]
+    assert (exposures.count_slates(service.engine), stored_events.count(service.engine)) == (1, 1)
 
 
 def test_every_page_that_the_door_knows_is_named() -> None:
@@ -183,7 +195,7 @@ def test_endpoints_ask_for_the_roles_that_the_page_says() -> None:
 
 
 LIMITS = {
-    "a body": [bodies.MAX_BODY_BYTES],
+    "a body": [bodies.MAX_BODY_BYTES, int(bodies.BODY_TIMEOUT_S), patience.MAX_HEADER_BYTES >> 10, int(patience.REQUEST_S)],
     "events, items": [events.MAX_EVENTS],
     "`k`": [MAX_K, slates.MAX_ROWS],
     "`events` inside": [slates.MAX_INLINE_EVENTS],
@@ -192,7 +204,8 @@ LIMITS = {
     "`attributes`": [shop.MAX_ATTRIBUTES_BYTES, shop._DEEPEST],
     "items of a campaign": [shop.MAX_CAMPAIGN_ITEMS],
     "rules on record": [stored_rules.MAX_RULES, rules.MAX_CHANGES],
-    "requests inside": [door.MAX_IN_FLIGHT],
+    "requests inside": [door.MAX_IN_FLIGHT, crowd.FEW, int(1000 * crowd.TARGET_S)],
+    "connections at once": [patience.MAX_CONNECTIONS],
     "event rows": [writer.EVENT_CAPACITY],
     "an answer": [int(endpoints.ANSWER_TIMEOUT_S)],
 }
@@ -207,7 +220,7 @@ def test_the_limits_are_those_of_the_code(row: str) -> None:
 
 def test_a_batch_of_anything_is_as_long_as_one_of_events() -> None:
     assert batches.MAX_BATCH == events.MAX_EVENTS
-    assert bodies.BODY_TIMEOUT_S <= 10
+    assert bodies.BODY_TIMEOUT_S < patience.REQUEST_S  # whoever is too slow is told
 
 
 @pytest.mark.parametrize(("field", "longest"), [("user_id", 128), ("query", 512), ("text", 10_000)])
@@ -244,5 +257,6 @@ def test_what_is_kept_of_whom_is_as_the_page_says(service: Service) -> None:
     assert ask(service.app, "PUT", "/v1/users", {"users": [{"user_id": "ann", "consent": {"personalise": False}}]}).status == 200
     refused = ask(service.app, "POST", "/v1/recommend", {"user_id": "ann", "events": [event]}).json
     service.written()
+    assert f"at most {streaming_scorer._REMEMBERED_BYTES >> 20} MiB" in section("What is kept of whom")
     assert refused["degraded"] == "no_consent"
     assert (exposures.count_slates(service.engine), stored_events.count(service.engine)) == (1, 0)
