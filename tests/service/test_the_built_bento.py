@@ -2,127 +2,30 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
+import random
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
-from benchmarks.random_bundle import write_random_bundle
-from bentos import registry
-from bentos.build import build
-from footfall.pseudonyms import DEMO_KEY, write_key
-from footfall.settings import TELEMETRY_OFF
 from footfall.store import events, exposures, open_store, releases
 from tests.champions import champion_id
+from tests.service.built_bento import BACK_WITHIN_S, NOON, READY_WITHIN_S, Server, make_workspace
+from tests.trials import SOAK, Trial
 
-AT = "2017-10-29T00:00:00Z"
-NOON = datetime(2017, 10, 28, 12, tzinfo=UTC)
-READY_WITHIN_S = 60.0  # 12 on two idle cores
-
-
-class Server:
-    """`python -m bentos serve` in a process of its own, on a free port, with all state in a folder of the test's."""
-
-    def __init__(self, root: Path, checkout: Path) -> None:
-        self.root, self.checkout = root, checkout
-        self.process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-
-    def start(self) -> None:
-        environment = {
-            **os.environ,
-            **TELEMETRY_OFF,
-            "FOOTFALL_ROOT": str(self.root),
-            "FOOTFALL_PORT": str(self.port),
-            "FOOTFALL_REPLAY_CLOCK": "1",
-            "FOOTFALL_LOG": "json",
-            "BENTOML_HOME": str(self.root / ".footfall" / "bentoml"),
-            "PYTHONPATH": os.pathsep.join([str(self.checkout / "src"), str(self.checkout)]),
-        }
-        with (self.root / "service.log").open("ab") as log:
-            command = [sys.executable, "-m", "bentos", "serve"]
-            self.process = subprocess.Popen(command, cwd=self.root, env=environment, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + READY_WITHIN_S
-        while not self.is_ready():
-            assert self.process.poll() is None, self.log[-3000:]
-            assert time.monotonic() < deadline, self.log[-3000:]
-            time.sleep(0.1)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal to the supervisor and wait for its end."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(20)
-
-    @property
-    def log(self) -> str:
-        return (self.root / "service.log").read_text(encoding="utf-8")
-
-    def is_ready(self) -> bool:
-        try:
-            return self.ask("GET", "/readyz")[0] == 200
-        except OSError:
-            return False
-
-    def ask(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        """Send one request on a connection of its own; returns the status, and the JSON or text."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            text = None if body is None else json.dumps(body)
-            connection.request(method, path, text, headers or {"content-type": "application/json"})
-            answer = connection.getresponse()
-            raw = answer.read()
-            return answer.status, json.loads(raw) if answer.headers.get_content_type() == "application/json" else raw.decode()
-        finally:
-            connection.close()
-
-    def recommend(self, **fields: Any) -> dict[str, Any]:
-        status, answer = self.ask("POST", "/v1/recommend", {"at": AT, **fields})
-        assert status == 200, answer
-        found: dict[str, Any] = answer
-        return found
-
-    def buy(self, user: str, *items: str, event_ids: str | None = None) -> dict[str, Any]:
-        rows = [{"user_id": user, "event_type": "purchase", "item_id": item, "occurred_at": NOON.isoformat()} for item in items]
-        if event_ids is not None:
-            rows = [{**row, "event_id": f"{event_ids}-{number}"} for number, row in enumerate(rows)]
-        status, answer = self.ask("POST", "/v1/events", {"events": rows})
-        assert status == 200, answer
-        found: dict[str, Any] = answer
-        return found
+ROLLBACK_WITHIN_S = 5 if SOAK else 60
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
-    """A workspace with two releases, the first of them champion and built into a bento."""
     root = tmp_path_factory.mktemp("service")
-    home = root / ".footfall" / "bentoml"
-    write_key(root / ".footfall" / "pseudonym.key", DEMO_KEY)
-    engine = open_store(f"sqlite:///{root / '.footfall' / 'store.db'}")
-    for seed in (1, 2):
-        identity = write_random_bundle(root / f"bundle{seed}", items=2000, seed=seed)
-        tag = registry.register(root / f"bundle{seed}", identity, {"seed": seed}, home=home)
-        moment = datetime(2017, 10, 29, tzinfo=UTC) + timedelta(seed)
-        releases.add(engine, releases.Release(identity, tag, "candidate", moment, moment))
-        if seed == 1:
-            bento = build(checkout, tag, home=home)
-            assert build(checkout, tag, home=home) == bento
-            releases.set_bento_tag(engine, identity, bento)
-            releases.promote(engine, identity)
-    engine.dispose()
+    make_workspace(root, checkout)
     return root
 
 
@@ -209,9 +112,11 @@ def test_hostile_bodies_are_refused_and_the_service_goes_on(server: Server) -> N
     assert server.recommend()["items"]
 
 
-def test_a_changeover_under_load_fails_no_request(server: Server, root: Path) -> None:
+@pytest.mark.trial
+def test_promotions_and_rollbacks_under_load_fail_no_request(server: Server, root: Path, trial: Trial) -> None:
     engine = open_store(f"sqlite:///{root / '.footfall' / 'store.db'}")
     first = champion_id(engine)
+    assert first is not None
     second = next(release.release_id for release in releases.list_all(engine) if release.release_id != first)
     seen: list[str] = []
     failures: list[str] = []
@@ -224,22 +129,51 @@ def test_a_changeover_under_load_fails_no_request(server: Server, root: Path) ->
             except (OSError, AssertionError, http.client.HTTPException) as error:
                 failures.append(repr(error))
 
+    def seconds_until_all_see(release: str) -> float:
+        started = time.monotonic()
+        while set(seen[-len(threads) :]) != {release}:
+            assert time.monotonic() < started + READY_WITHIN_S, failures
+            time.sleep(0.02)
+        return time.monotonic() - started
+
     threads = [threading.Thread(target=ask_on) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.5)
-    releases.promote(engine, second)
-    engine.dispose()
-    deadline = time.monotonic() + 20
-    while second not in seen[-3:] and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    took, rounds = [], trial.count(small=1, stated=5)
+    try:
+        seconds_until_all_see(first)
+        for _ in range(rounds):
+            releases.promote(engine, second)
+            seconds_until_all_see(second)
+            releases.rollback(engine)
+            took.append(seconds_until_all_see(first))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        engine.dispose()
+    trial.note(rounds=rounds, requests=len(seen), failed=len(failures), longest_rollback_s=round(max(took), 2))
     assert failures == []
     assert set(seen) == {first, second}
-    assert server.recommend()["release"] == second
+    assert server.recommend()["release"] == first
+    assert max(took) <= ROLLBACK_WITHIN_S
+
+
+@pytest.mark.trial
+def test_a_worker_that_is_killed_is_replaced_soon(server: Server, trial: Trial) -> None:
+    waits, luck = [], random.Random(23)
+    for _ in range(trial.count(small=1, stated=5)):
+        time.sleep(luck.uniform(0.0, 2.0))
+        before = server.workers()
+        killed = time.monotonic()
+        for worker in before:
+            worker.kill()
+        psutil.wait_procs(before, 20)
+        server.seconds_until_ready()
+        waits.append(time.monotonic() - killed)
+        assert not set(before) & set(server.workers())
+    trial.note(kills=len(waits), longest_until_ready_s=round(max(waits), 2))
+    assert max(waits) <= BACK_WITHIN_S
 
 
 def test_killed_at_once_it_has_lost_no_acknowledged_event_and_starts_again(server: Server, root: Path) -> None:
