@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from footfall_cli import backup, consent, demo, doctor, erase, ingest, init, load, quarantine, recommend, release, review, status, trace
+from footfall_cli import backup, consent, demo, doctor, erase, feedback, ingest, init, load, quarantine, recommend, release, review, status, trace
 
 app = typer.Typer(
     name="footfall",
@@ -32,6 +32,7 @@ app.command("retain")(backup.retain)
 app.command("erase")(erase.run)
 app.command("consent")(consent.run)
 app.command("trace")(trace.run)
+app.command("feedback")(feedback.run)
 app.command("status")(status.run)
 app.add_typer(doctor.app, name="doctor")
 
