@@ -5,13 +5,9 @@ They are added to the event's vector. A shop without searches and durations has 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from footfall.model.packs import Pack
-
-_LENGTH = 0.1
-"""Length of a query's vector where it begins as its text's."""
 
 
 class Signals(nn.Module):
@@ -34,20 +30,6 @@ class Signals(nn.Module):
         for table in (self.query, self.duration):
             if table is not None:
                 nn.init.zeros_(table.weight)
-
-    def start_queries_from(self, text: Tensor, seed: int) -> None:
-        """Begin with the queries' own text vectors (queries + 1, d), of equal length and turned at random into the width of the model.
-
-        Queries that say the same then begin close together, in whatever language; row 0 and rows of zeros stay at nothing.
-        """
-        if self.query is None:
-            return
-        turn = torch.randn(text.shape[1], self.query.embedding_dim, generator=torch.Generator().manual_seed(seed))
-        vectors = text.float() @ turn
-        vectors = _LENGTH * vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-9)
-        vectors[0] = 0.0
-        with torch.no_grad():
-            self.query.weight.copy_(vectors)
 
     def forward(self, x_ED: Tensor, pack: Pack) -> Tensor:
         """(E, dim) event vectors, with what the pack says of queries and durations added."""

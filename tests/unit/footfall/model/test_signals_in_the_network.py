@@ -14,7 +14,6 @@ from footfall.errors import SourceError
 from footfall.model.batches import pack
 from footfall.model.pretrained import SequenceConfig, SequenceModel
 from footfall.model.scorer import Scorer
-from footfall.model.signals import Signals
 from footfall.model.trainer import train
 from tests.unit.footfall.model.shop_of_habits import CONFIG, DAY_US, ITEMS, PARAMS, build, habits
 
@@ -103,14 +102,3 @@ def test_a_model_made_before_there_were_signals_still_opens() -> None:
     old = {name: value for name, value in model.config.to_dict().items() if name not in ("queries", "durations")}
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     np.testing.assert_array_equal(Scorer(old, weights).scores(habits()), Scorer.of(model).scores(habits()))
-
-
-def test_queries_whose_texts_are_close_begin_close() -> None:
-    text = torch.tensor([[9.0, 9.0, 9.0], [1.0, 0.0, 0.0], [1.0, 0.05, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
-    signals = Signals(queries=4, durations=0, dim=16)
-    signals.start_queries_from(text, seed=5)
-    assert signals.query is not None
-    vectors = signals.query.weight.detach()
-    assert not vectors[[0, 4]].any()
-    torch.testing.assert_close(vectors[1:4].norm(dim=1), torch.full((3,), float(vectors[1].norm())))
-    assert (vectors[1] - vectors[2]).norm() < 0.2 * (vectors[1] - vectors[3]).norm()
