@@ -37,7 +37,7 @@ OF_A_FILE = ("quality", "time-split", "time-to-quality", "compression")
 ON_BEAUTY = ("quality", "time-to-quality")
 """Those of them that cannot do without one. `all` gives them Beauty, with one seed, or five with `--full`."""
 
-WITH_OPTIONS = ("next-basket",)
+WITH_OPTIONS = ("next-basket", "serve")
 """Races that may be told something and need not be: `run(root, full, options=None) -> Path`, and `add_options(parser)`."""
 
 
