@@ -1,4 +1,4 @@
-"""docs/grafana.json asks for what /metrics has, and /metrics has nothing that it leaves out."""
+"""docs/grafana.json and docs/alerts.yml ask for what /metrics has, and /metrics has nothing that the first leaves out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from bentos.web.counting import Counting
@@ -21,7 +22,9 @@ from tests.unit.bentos.test_arms import broken, candidate, look, raising
 from tests.unit.bentos.test_rule_doors import PIN, put
 from tests.unit.bentos.test_shadowing import counted, until
 
-DASHBOARD = json.loads((Path(__file__).parents[3] / "docs" / "grafana.json").read_text(encoding="utf-8"))
+DOCS = Path(__file__).parents[3] / "docs"
+DASHBOARD = json.loads((DOCS / "grafana.json").read_text(encoding="utf-8"))
+ALERTS = [rule for group in yaml.safe_load((DOCS / "alerts.yml").read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
 NAME = re.compile(r"\bfootfall_\w+")
 
 
@@ -75,11 +78,38 @@ def test_every_metric_and_label_that_is_asked_for_is_there(samples: dict[str, se
     asked = [query for query in queries(DASHBOARD) if "footfall_" in query]
     assert len(asked) >= len(DASHBOARD["panels"])
     for query in asked:
-        names = NAME.findall(query)
-        assert [name for name in names if name not in samples] == [], query
-        labels = {word.strip() for group in re.findall(r"by \(([\w, ]+)\)", query) for word in group.split(",")}
-        labels |= {label for group in re.findall(r"\{([^}]*)\}", query) for label in re.findall(r"(\w+)\s*[=!]", group)}
-        assert labels <= set().union(*(samples[name] for name in names)), query
+        assert_there(query, samples)
+
+
+def assert_there(query: str, samples: dict[str, set[str]]) -> None:
+    names = NAME.findall(query)
+    assert [name for name in names if name not in samples] == [], query
+    labels = {word.strip() for group in re.findall(r"by \(([\w, ]+)\)", query) for word in group.split(",")}
+    labels |= {label for group in re.findall(r"\{([^}]*)\}", query) for label in re.findall(r"(\w+)\s*[=!]", group)}
+    assert labels <= set().union(*(samples[name] for name in names)), query
+
+
+def test_every_metric_and_label_that_alerts_ask_for_is_there(samples: dict[str, set[str]]) -> None:
+    assert [rule["alert"] for rule in ALERTS] == [f"Footfall{what}" for what in ("Down", "Fails", "ReleaseRefused", "ExposuresLost", "StoreAway")]
+    for rule in ALERTS:
+        assert NAME.findall(rule["expr"])
+        assert_there(rule["expr"], samples)
+        kept = {word.strip() for group in re.findall(r"by \(([\w, ]+)\)", rule["expr"]) for word in group.split(",")}
+        assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) == kept, rule["alert"]
+        assert rule["labels"]["severity"] in ("page", "ticket")
+
+
+def test_a_release_that_cannot_be_opened_counts_on_while_it_is_tried_again(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bentos.releases.opening.RETRY_S", 0.0)
+    service = start()
+    service.changeover.close()  # the test looks
+    (service.bundles / "b" / "config.json").write_text("{}")
+    refused = service.promote("b")
+    for _ in range(3):
+        service.changeover.look()
+    page = service.measures.page()[0].decode()
+    (line,) = [text for text in page.splitlines() if text.startswith(f'footfall_changeovers_total{{outcome="failed",release="{refused}"}}')]
+    assert float(line.rpartition(" ")[2]) == 3
 
 
 def test_a_legend_names_what_its_query_keeps() -> None:
