@@ -31,7 +31,7 @@ from footfall.pseudonyms import DEMO_KEY, write_key
 from footfall.settings import load_settings
 from footfall.signing import verify_key
 from footfall.store import open_store, releases
-from tests.service.test_the_built_bento import READY_WITHIN_S, Server
+from tests.service.built_bento import READY_WITHIN_S, Server
 from tests.trials import SOAK, Trial
 
 SIGNING = b"s" * 32
