@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +75,7 @@ class Train:
     threads: int
     epochs: int
     tokens_per_step: int
+    exact_items: int
     negatives: int
     learning_rate: float
     weight_decay: float
@@ -85,6 +86,10 @@ class Train:
     average: float
     patience: int
     precision: Literal["auto", "float32", "bfloat16"]
+
+    def for_catalogue(self, items: int) -> Train:
+        """The same, with the exact softmax where the catalogue is small enough for it."""
+        return replace(self, negatives=0) if items <= self.exact_items else self
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def train(  # noqa: PLR0913 - what it may be given is all named
     Raises:
         SourceError: there is nothing to predict before `train_end`, or an item, query or duration that the configuration has no room for.
     """
-    processes = processes or alone()
+    processes, params = processes or alone(), params.for_catalogue(config.items)
     device = processes.device
     with repeatable(params.seed, params.threads, bitwise=device.type == "cpu"):
         history = chop(sequences.before(train_end), config.max_events)

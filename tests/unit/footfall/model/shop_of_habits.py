@@ -16,6 +16,7 @@ PARAMS = Train(
     threads=1,
     epochs=2,
     tokens_per_step=300,
+    exact_items=0,
     negatives=0,
     learning_rate=0.01,
     weight_decay=0.0,

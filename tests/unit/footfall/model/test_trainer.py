@@ -26,6 +26,13 @@ def weights_of(model: SequenceModel) -> bytes:
     return b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
 
 
+def test_a_small_catalogue_has_the_exact_softmax_whatever_negatives_say() -> None:
+    sampled, exact = (dataclasses.replace(PARAMS, negatives=16, exact_items=most) for most in (CONFIG.items - 1, CONFIG.items))
+    found = [train(habits(), CUT, CONFIG, params).model.item.weight for params in (sampled, exact, dataclasses.replace(PARAMS, negatives=0))]
+    assert torch.equal(found[1], found[2])
+    assert not torch.equal(found[0], found[2])
+
+
 @pytest.mark.parametrize("negatives", [0, 16])
 def test_the_same_inputs_give_the_same_weights_byte_for_byte(negatives: int) -> None:
     params = dataclasses.replace(PARAMS, negatives=negatives)
