@@ -102,19 +102,18 @@ def run(root: Path, options: argparse.Namespace) -> Path:
     mixes = policies(closed, weights, tuple(begun))
     gathered = gather(parts.test, _seeds(parts, closed, shape, begun, content, options.seeds), mixes, MODELS)
     del closed  # EASE and item-kNN hold half a gigabyte each at Beauty's size, and the refitted row fits its own
-    chosen = {"shape": shape, "weights": weights, "validation_ndcg@10_by_epoch": first.validation, "seconds": first.seconds}
-    document: dict[str, Any] = {
-        "name": "quality",
-        "versions": versions(["torch", "transformers", "numpy"]),
-        "machine": machine(),
-        "file": {"users": len(parts.test.history), "items": parts.items, "events": int(parts.test.history.lengths.sum()) + len(parts.test.targets)},
-        "chosen_on_validation": chosen | ({} if settings is None else {"closed_forms": asdict(settings)}),
-        "left_out": {"policies": [EASE, COSINE], "items": parts.items, "numbers_of_a_matrix": CELLS} if settings is None else {},
+    document = {
+        **about(parts, settings),
+        "chosen_on_validation": {
+            "shape": shape,
+            "weights": weights,
+            "validation_ndcg@10_by_epoch": first.validation,
+            "seconds": first.seconds,
+            "closed_forms": None if settings is None else asdict(settings),
+        },
         "with_content": {
             name: {"validation_ndcg@10_by_epoch": one.validation, "seconds": one.seconds} for name, one in begun.items() if name != MODEL
         },
-        "protocol": "leave one out, full ranking, test = last, no refit on validation; intervals resample users",
-        "other_protocols": {"time split": NO_TIMES},
         **report(gathered, parts.test, item_counts(parts.train, parts.items), MODEL, FUSED),
     }
     for said in (MASKED, UNMASKED):
@@ -127,6 +126,19 @@ def run(root: Path, options: argparse.Namespace) -> Path:
     path: Path = options.out or root / "reports" / "bench" / "quality.json"
     write_text(path, json.dumps(document, indent=1) + "\n")
     return path
+
+
+def about(parts: LeaveOneOut, settings: Settings | None) -> dict[str, Any]:
+    """What a reader must know before any figure."""
+    return {
+        "name": "quality",
+        "versions": versions(["torch", "transformers", "numpy"]),
+        "machine": machine(),
+        "file": {"users": len(parts.test.history), "items": parts.items, "events": int(parts.test.history.lengths.sum()) + len(parts.test.targets)},
+        "left_out": {"policies": [EASE, COSINE], "items": parts.items, "numbers_of_a_matrix": CELLS} if settings is None else {},
+        "protocol": "leave one out, full ranking, test = last, no refit on validation; intervals resample users",
+        "other_protocols": {"time split": NO_TIMES},
+    }
 
 
 def rows(document: Mapping[str, Any], target_ndcg: float | None, target_hit: float | None) -> list[Row]:
