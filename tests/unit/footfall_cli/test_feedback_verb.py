@@ -43,7 +43,8 @@ def ask(root: Path, *words: str) -> str:
     return done.output
 
 
-def test_lines_that_brought_something_are_counted_by_policy(root: Path) -> None:
+def test_lines_that_brought_something_are_counted_by_policy(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # so that no cell of the table is broken into lines
     fill(root)
     said = json.loads(ask(root, "--json"))
     plain = {"arm": "champion", "policy": "fused", "carted": 0}
