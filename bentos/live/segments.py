@@ -48,7 +48,7 @@ class Segments:
         self._poller = Poller("segments", self._look_when_due, purpose="count what is popular in segments")
 
     def start(self) -> None:
-        """Count now and every ten minutes."""
+        """Count in a second, and then every ten minutes."""
         self._poller.start()
 
     def close(self) -> None:

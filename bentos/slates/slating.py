@@ -107,7 +107,7 @@ class Slating:
         served.require_finite(row.slate.degraded for row in page)
         unscored = next((row.slate.degraded for row in page if row.slate.degraded in _UNSCORED), None)
         popular = self._popular(ranker, shopper, known, unscored)
-        return page if popular is None else page_of(replace(wishes, popular=popular))
+        return page if popular is None else self._of(served).take_turn(lambda: page_of(replace(wishes, popular=popular)))
 
     def beside(self, served: Served, shopper: Shopper, wishes: Wishes, make: Callable[[], Slate]) -> Slate:
         """A slate that belongs to items; the popular ones where the champion fails on it."""
@@ -148,7 +148,7 @@ class Slating:
         except Exception:  # whatever a champion does, somebody waits for an answer; it is logged, and the slate says so
             if served.arm == CANARY:
                 raise
-            logger.exception("release %s failed on a request; the popular items are shown", served.ranker.release_id)
+            logger.exception("release %s failed to %s; the answer does without", served.ranker.release_id, as_step)
             return None
 
     def _popular(self, ranker: Recommender, shopper: Shopper, known: Known, degraded: str | None) -> Float64 | None:
