@@ -76,10 +76,11 @@ class Measures:
         )
         self._away = Gauge("footfall_store_away", "1 while the live store does not answer", multiprocess_mode="livemax", registry=own)
 
-    def count_request(self, route: str, status: int, seconds: float) -> None:
-        """One request answered; its release is the champion that serves now, whoever's slate it was."""
-        self._requests.labels(route, str(status), self._serving).inc()
-        self._seconds.labels(route, self._serving).observe(seconds)
+    def count_request(self, route: str, status: int, seconds: float, release: str | None = None) -> None:
+        """One request answered by a release; by the champion that serves now, where it was answered without asking any."""
+        whose = release or self._serving
+        self._requests.labels(route, str(status), whose).inc()
+        self._seconds.labels(route, whose).observe(seconds)
 
     def count_refusal(self, status: int) -> None:
         """One request refused, or failed."""

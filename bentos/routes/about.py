@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
-
 from bentos.web.endpoints import READ, Asked, Endpoint
 from bentos.web.fields import Schema, object_schema
-from bentos.web.problems import answer
+from bentos.web.problems import Answer, answer
 from footfall.store.arms import BESIDE
 
 _TEXT_OR_NOT: Schema = {"type": ["string", "null"]}
@@ -33,11 +31,11 @@ RELEASE: Schema = {
 }
 
 
-async def _release(asked: Asked) -> Response:
+async def _release(asked: Asked) -> Answer:
     return answer(asked.parts.answering.describe())
 
 
-async def _openapi(asked: Asked) -> Response:
+async def _openapi(asked: Asked) -> Answer:
     from bentos.web.openapi import document
 
     return answer(document(replay_clock=asked.parts.replay_clock))

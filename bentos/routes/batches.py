@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.responses import Response
-
 from bentos.web.endpoints import REJECTED, Asked, Endpoint, rejection
 from bentos.web.fields import Record, Schema, UnfitError, each, object_schema
-from bentos.web.problems import answer
+from bentos.web.problems import Answer, answer
 
 MAX_BATCH = 1000
 
@@ -44,7 +42,7 @@ class Batch:
         answers = {200: ("Kept; what was rejected is named", BATCH_ANSWER), 400: ("Nothing fits, or the body does not", BATCH_ANSWER)}
         return Endpoint("PUT", path, role, summary, self._handle, answers, body=body)
 
-    async def _handle(self, asked: Asked) -> Response:
+    async def _handle(self, asked: Asked) -> Answer:
         return answer(*await asked.in_thread(self._take, asked))
 
     def _take(self, asked: Asked) -> tuple[dict[str, Any], int]:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from starlette.responses import Response
-
 from bentos.web.endpoints import REJECTED, WRITE, Asked, Endpoint, rejection
 from bentos.web.fields import (
     INT64,
@@ -29,7 +27,7 @@ from bentos.web.fields import (
     pattern,
     text,
 )
-from bentos.web.problems import answer
+from bentos.web.problems import Answer, answer
 from footfall.contracts import EVENT_TYPES, EVENTS, LIVE_ORIGIN, C
 from footfall.identifiers import mask, mask_label
 
@@ -124,7 +122,7 @@ def _row(event: object, now_us: int, pseudonymise: Callable[[str], str]) -> tupl
     return tuple(found.get(name) for name in EVENTS.schema.names)
 
 
-async def _events(asked: Asked) -> Response:
+async def _events(asked: Asked) -> Answer:
     events, parts = asked.body["events"], asked.parts
     check = partial(read_events, events, asked.at_us, parts.pseudonymise)
     found = await asked.in_thread(check) if len(events) > _FEW else check()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.responses import Response
-
 from bentos.routes.batches import Batch
 from bentos.web.endpoints import ADMIN, Asked, Endpoint
 from bentos.web.fields import Record, Schema, UnfitError, identifier, integer, list_of, moment, number, object_schema, one_of, text, truth
-from bentos.web.problems import Problem, answer
+from bentos.web.problems import Answer, Problem, answer
 from footfall.errors import ContractError
 from footfall.rules import KINDS, MAX_FACTOR, MAX_POSITION, MAX_PRIORITY, MAX_WORDS, PLACES, Rule
 from footfall.store import rules
@@ -77,12 +75,12 @@ def _as_json(rule: Rule) -> dict[str, Any]:
     return {name: value for name, value in rule.as_dict().items() if name != "schema"}
 
 
-async def _list(asked: Asked) -> Response:
+async def _list(asked: Asked) -> Answer:
     found = await asked.in_thread(asked.parts.answering.store.call, rules.list_all)
     return answer({"rules": [_as_json(rule) for rule in found]})
 
 
-async def _changes(asked: Asked) -> Response:
+async def _changes(asked: Asked) -> Answer:
     found = await asked.in_thread(asked.parts.answering.store.call, rules.changes, MAX_CHANGES)
     told = [
         {
@@ -104,7 +102,7 @@ def _remove_from(asked: Asked) -> bool:
     return removed
 
 
-async def _remove(asked: Asked) -> Response:
+async def _remove(asked: Asked) -> Answer:
     return answer({"removed": await asked.in_thread(_remove_from, asked)})
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from starlette.responses import Response
 
 from bentos.routes.batches import Batch
 from bentos.web.bodies import describe
@@ -28,7 +27,7 @@ from bentos.web.fields import (
     text,
     truth,
 )
-from bentos.web.problems import answer
+from bentos.web.problems import Answer, answer
 from footfall.contracts import CAMPAIGNS, CATALOGUE, CONSENT_PURPOSES, RELATIONS, USERS, C
 from footfall.identifiers import mask_attributes
 from footfall.store import consent, shop_campaigns, shop_items, shop_relations, shop_users
@@ -174,7 +173,7 @@ ERASURE: Schema = {
 }
 
 
-async def _erase(asked: Asked) -> Response:
+async def _erase(asked: Asked) -> Answer:
     user_id = asked.parts.pseudonymise(asked.path[C.USER_ID])
     # now, whatever a replay says: an erasure is the world's, not the log's
     record = await asked.in_thread(asked.parts.answering.store.call, erase_from_store, user_id, datetime.now(UTC))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from starlette.responses import Response
-
 from bentos.live.segments import LONGEST_WORD
 from bentos.routes.events import EVENT_FIELDS, masked
 from bentos.slates.asking import HomeRequest, ItemsRequest, ScoreRequest, Shelf, Shopper, SlateRequest
@@ -15,7 +13,7 @@ from bentos.slates.slating import MODEL_FAILED
 from bentos.tracing import note
 from bentos.web.endpoints import READ, Asked, Endpoint
 from bentos.web.fields import INT64, Field, Record, Schema, identifier, integer, list_of, number, object_schema, pattern, text, truth
-from bentos.web.problems import answer
+from bentos.web.problems import Answer, answer
 from footfall.contracts import C
 from footfall.core.explanations import CITED, EXPLAINED
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
@@ -200,35 +198,35 @@ def _shelf(body: dict[str, Any], context: list[str]) -> Shelf:
     )
 
 
-async def _answer(asked: Asked, function: Callable[[T], dict[str, Any]], wanted: T) -> Response:
+async def _answer(asked: Asked, function: Callable[[T], dict[str, Any]], wanted: T) -> Answer:
     return _said(await asked.in_thread(function, wanted))
 
 
-def _said(found: dict[str, Any]) -> Response:
+def _said(found: dict[str, Any]) -> Answer:
     note(release=found["release"], arm=found.get("arm"), degraded=found["degraded"])
-    return answer(found)
+    return answer(found, release=found["release"])
 
 
-async def _recommend(asked: Asked) -> Response:
+async def _recommend(asked: Asked) -> Answer:
     request, answering = slate_request(asked), asked.parts.answering
     return _said(answering.recommend(request)) if answering.at_once(request) else await _answer(asked, answering.recommend, request)
 
 
-async def _similar(asked: Asked) -> Response:
+async def _similar(asked: Asked) -> Answer:
     wanted = ItemsRequest([asked.body[C.ITEM_ID]], asked.at_us, _shelf(asked.body, []))
     return await _answer(asked, asked.parts.answering.similar, wanted)
 
 
-async def _complementary(asked: Asked) -> Response:
+async def _complementary(asked: Asked) -> Answer:
     wanted = ItemsRequest(asked.body["item_ids"], asked.at_us, _shelf(asked.body, []))
     return await _answer(asked, asked.parts.answering.complementary, wanted)
 
 
-async def _score(asked: Asked) -> Response:
+async def _score(asked: Asked) -> Answer:
     return await _answer(asked, asked.parts.answering.score, ScoreRequest(_shopper(asked), asked.body["item_ids"]))
 
 
-async def _home(asked: Asked) -> Response:
+async def _home(asked: Asked) -> Answer:
     wanted = HomeRequest(_shopper(asked), _shelf({**asked.body, C.PLACE: "home"}, []), asked.body.get("rows", 6))
     return await _answer(asked, asked.parts.answering.home, wanted)
 

@@ -23,7 +23,7 @@ from footfall.core.metrics import Float64
 from footfall.core.parts import NO_HISTORY, SCORES_NOT_FINITE
 from footfall.home import Row, home_page, popular_row
 from footfall.recommender import EXPLAINED, POPULARITY, Explanation, Recommender, Scored, Slate, Wishes
-from footfall.store.arms import CANARY
+from footfall.store.arms import CANARY, CHAMPION
 
 logger = logging.getLogger("footfall.service")
 
@@ -43,13 +43,13 @@ class Slating:
 
     def __init__(self, shoppers: Shoppers) -> None:
         self._shoppers = shoppers
-        # whom the champion answers does not wait for the canary, nor for explanations, which take a hundred times as long as a slate
-        self._ranking, self._canary_ranking, self._explaining = Ranking(), Ranking(), Ranking()
+        # whom one release answers does not wait for the other, nor for explanations, which take a hundred times as long as a slate
+        self._ranking, self._explaining = ({arm: Ranking() for arm in (CHAMPION, CANARY)} for _ in range(2))
 
     @property
     def quick(self) -> bool:
         """Whether the champion would make a slate at once."""
-        return self._ranking.quick
+        return self._ranking[CHAMPION].quick
 
     def slate(self, served: Served, shopper: Shopper, known: Known, wishes: Wishes) -> Slate:
         """One slate.
@@ -57,7 +57,7 @@ class Slating:
         Raises:
             Exception: whatever a canary fails with.
         """
-        slate = self._tried(served, lambda: self._of(served).rank(served.ranker, known.history, shopper.at_us, wishes))
+        slate = self._tried(served, lambda: self._ranking[served.arm].rank(served.ranker, known.history, shopper.at_us, wishes))
         if slate is None:
             return self._popular_slate(served.ranker, shopper, wishes, self._shoppers.popular(shopper, known, served.ranker))
         served.require_finite([slate.degraded])
@@ -78,7 +78,7 @@ class Slating:
         def score() -> Scored:
             return ranker.score(ranker.encode([known.history]), shopper.at_us, [item_ids])[0]
 
-        scored = self._tried(served, lambda: self._of(served).take_turn(score))
+        scored = self._tried(served, lambda: self._ranking[served.arm].take_turn(score))
         if scored is None:
             popular = self._shoppers.popular(shopper, known, ranker)
             row = ranker.scores(ranker.encode([NOTHING]), shopper.at_us, POPULARITY)[0] if popular is None else popular
@@ -100,14 +100,14 @@ class Slating:
         def page_of(wishes: Wishes) -> list[Row]:
             return home_page(ranker, ranker.encode([known.history]), shopper.at_us, wishes, facts, rows, new_id)
 
-        page = self._tried(served, lambda: self._of(served).take_turn(lambda: page_of(wishes)))
+        page = self._tried(served, lambda: self._ranking[served.arm].take_turn(lambda: page_of(wishes)))
         if page is None:
             popular = self._shoppers.popular(shopper, known, ranker)
             return [popular_row(new_id(), self._popular_slate(ranker, shopper, replace(wishes, drawing=None), popular))]
         served.require_finite(row.slate.degraded for row in page)
         unscored = next((row.slate.degraded for row in page if row.slate.degraded in _UNSCORED), None)
         popular = self._popular(ranker, shopper, known, unscored)
-        return page if popular is None else self._of(served).take_turn(lambda: page_of(replace(wishes, popular=popular)))
+        return page if popular is None else self._ranking[served.arm].take_turn(lambda: page_of(replace(wishes, popular=popular)))
 
     def beside(self, served: Served, shopper: Shopper, wishes: Wishes, make: Callable[[], Slate]) -> Slate:
         """A slate that belongs to items; the popular ones where the champion fails on it."""
@@ -126,10 +126,7 @@ class Slating:
             columns = ranker.vocabulary.encode([line.item_id for line in slate.items[:EXPLAINED]]).astype(np.int64) - 1
             return ranker.explain(ranker.encode([known.history]), shopper.at_us, columns)
 
-        return self._tried(served, lambda: self._explaining.take_turn(explain), as_step="explain") or []
-
-    def _of(self, served: Served) -> Ranking:
-        return self._canary_ranking if served.arm == CANARY else self._ranking
+        return self._tried(served, lambda: self._explaining[served.arm].take_turn(explain), as_step="explain") or []
 
     @staticmethod
     def _popular_slate(ranker: Recommender, shopper: Shopper, wishes: Wishes, popular: Float64 | None) -> Slate:

@@ -23,7 +23,7 @@ from bentos.routes.table import ENDPOINTS
 from bentos.web.bodies import read_object
 from bentos.web.endpoints import LOOPBACK, WHO, Asked, Endpoint, now_us, read_body, unfitting
 from bentos.web.fields import UnfitError
-from bentos.web.problems import Problem, busy
+from bentos.web.problems import Answer, Problem, busy
 from footfall.errors import FootfallError
 
 logger = logging.getLogger("footfall.service")
@@ -46,13 +46,13 @@ def _handler(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         with tracing.request(endpoint.method, endpoint.path, request.headers.get("traceparent")):
             response = await _answer(endpoint, request, parts)
             tracing.note(status=response.status_code)
-        parts.measures.count_request(endpoint.name, response.status_code, time.perf_counter() - started)
+        parts.measures.count_request(endpoint.name, response.status_code, time.perf_counter() - started, response.release)
         return response
 
     return handle
 
 
-async def _answer(endpoint: Endpoint, request: Request, parts: Parts) -> Response:
+async def _answer(endpoint: Endpoint, request: Request, parts: Parts) -> Answer:
     """What the endpoint answers, or what kept it from answering."""
     try:
         return await endpoint.handle(await _ask(endpoint, request, parts))

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from starlette.responses import Response
-
 from bentos.parts import Parts
 from bentos.slates.waiting import Patience
 from bentos.tracing import carried
 from bentos.web.fields import AT, Field, Record, Schema, UnfitError, object_schema
-from bentos.web.problems import Problem
+from bentos.web.problems import Answer, Problem
 
 READ, WRITE, ADMIN = "read", "write", "admin"
 ROLES = (READ, WRITE, ADMIN)
@@ -97,7 +95,7 @@ class Endpoint:
     path: str
     role: str
     summary: str
-    handle: Callable[[Asked], Awaitable[Response]]
+    handle: Callable[[Asked], Awaitable[Answer]]
     answers: Mapping[int, tuple[str, Schema]]
     body: Record | None = None
     parameters: Mapping[str, Field] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -41,15 +42,27 @@ class Problem(Exception):  # noqa: N818 - an answer, as RFC 9457 calls it
         self.body = {"error": error, "what": what, "where": where, "expected": expected, "found": found, "next": next_step}
         super().__init__(what)
 
-    def response(self) -> Response:
+    def response(self) -> Answer:
         """The answer."""
         return answer(self.body, self.status, self.headers)
 
 
-def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer."""
-    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode(), status, {"x-content-type-options": "nosniff", **(headers or {})}, media_type="application/json")
+class Answer(Response):
+    """JSON, and whose it is.
+
+    Attributes:
+        release: whose answer it is, the canary's too; None: no release was asked.
+    """
+
+    def __init__(self, body: dict[str, Any], status: int, headers: Mapping[str, str], release: str | None) -> None:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        super().__init__(text.encode(), status, {"x-content-type-options": "nosniff", **headers}, media_type="application/json")
+        self.release = release
+
+
+def answer(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None, *, release: str | None = None) -> Answer:
+    """A JSON answer, of a release where one made it."""
+    return Answer(body, status, headers or {}, release)
 
 
 def busy(what: str) -> Problem:

@@ -92,7 +92,12 @@ def test_a_canarys_users_see_its_release_everywhere_and_all_others_the_champions
     assert {row[C.REQUEST_ID]: (row[C.RELEASE], row[C.ARM]) for row in shown} == asked
     page = metrics(service)
     assert f'footfall_slates_total{{arm="canary",degraded="no_history",release="{canary}"}}' in page
-    assert f'footfall_slate_seconds_count{{release="{canary}"}} {sum(mine(user, canary) for user in USERS)}.0' in page
+    canarys = sum(mine(user, canary) for user in USERS)
+    assert f'footfall_slate_seconds_count{{release="{canary}"}} {canarys}.0' in page
+    for release, answered in ((canary, canarys), (champion, len(USERS) - canarys)):
+        for route in ("recommend", "home", "score"):
+            assert f'footfall_http_requests_total{{release="{release}",route="{route}",status="200"}} {answered}.0' in page
+            assert f'footfall_http_request_seconds_count{{release="{release}",route="{route}"}} {answered}.0' in page
 
 
 def test_nobody_in_particular_and_what_belongs_to_items_is_the_champions(service: Service) -> None:
@@ -272,6 +277,29 @@ def test_an_explanation_that_fails_leaves_no_exposure_of_the_canary(service: Ser
     service.written()
     shown = exposures.window(service.engine, NOON, NOON + timedelta(1)).to_pylist()
     assert {(row[C.REQUEST_ID], row[C.ARM]) for row in shown} == {(answer["request_id"], "champion")}
+
+
+def test_a_champions_explanation_does_not_wait_for_the_canarys(service: Service, canary: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, begun, go = Recommender.explain, threading.Event(), threading.Event()
+    theirs = [canary_user(canary), next(user for user in USERS if not mine(user, canary))]
+    post_events(service, *(bought("c", user=user) for user in theirs))
+
+    def slowly(ranker: Recommender, *rest: Any) -> Any:
+        if ranker.release_id == canary:
+            begun.set()
+            assert go.wait(30)
+        return whole(ranker, *rest)
+
+    monkeypatch.setattr(Recommender, "explain", slowly)
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(recommend, service, user_id=theirs[0], explain=True)
+        assert begun.wait(30)
+        quick = recommend(service, user_id=theirs[1], explain=True).json
+        assert not slow.done()
+        go.set()
+        answers = [slow.result().json, quick]
+    assert [answer["arm"] for answer in answers] == ["canary", "champion"]
+    assert all(answer["because"] for answer in answers)
 
 
 def test_who_is_not_waited_for_is_no_fault_of_the_canary(service: Service, canary: str, monkeypatch: pytest.MonkeyPatch) -> None:

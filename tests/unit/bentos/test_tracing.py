@@ -267,7 +267,7 @@ def everything(service: Service, key: str, monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(service.answering._slating._ranking, "rank", broken)
+    monkeypatch.setattr(service.answering._slating._ranking["champion"], "rank", broken)
     assert ask(service.app, "POST", "/v1/recommend", {"user_id": CANARY, "at": AT}, **given).json["degraded"] == "model_failed"
 
 
