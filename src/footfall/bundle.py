@@ -53,9 +53,12 @@ from footfall.contracts import QUERIES, VOCABULARY
 from footfall.core.baselines import ItemToItem
 from footfall.core.habits import Habits
 from footfall.core.metrics import Float64
+from footfall.core.parts import Scorer
 from footfall.core.quantised import quantise_items
+from footfall.core.sequences import Sequences
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
+from footfall.errors import BundleError
 from footfall.manifest import MANIFEST, file_digest
 from footfall.signing import VerifyKeys
 from footfall.tables import replacing, replacing_folder, write_text
@@ -121,34 +124,51 @@ def write_bundle(
         DiskError: the disk is full; what stood there stands there still.
         ValueError: there is no item table that could be kept in bytes.
     """
+    copied = {CONFIG: weights / CONFIG, WEIGHTS: weights / WEIGHTS, VOCABULARY_FILE: vocabulary}
+    if queries is not None:
+        copied[QUERIES_FILE] = queries
+    with replacing_folder(folder) as partial:
+        _copy(partial, copied, item_table)
+        _write_content(partial, content)
+        _write_manifest(partial, facts)
+    return release_id(folder)
+
+
+def _copy(partial: Path, sources: Mapping[str, Path], item_table: str) -> None:
+    """Take over what earlier stages made, byte for byte, but the weights in the form in which the item table is kept."""
     from safetensors.numpy import load, save
+
+    for name, source in sources.items():
+        with replacing(partial / name) as file:
+            raw = source.read_bytes()
+            in_bytes = name == WEIGHTS and item_table == "int8"
+            file.write(save(quantise_items(load(raw)), metadata={"format": "pt"}) if in_bytes else raw)
+
+
+def _write_content(partial: Path, content: Content) -> None:
+    """Write what was learnt for this bundle: baselines, habits, fusion, chances."""
+    from safetensors.numpy import save
 
     arrays: dict[str, npt.NDArray[Any]] = {
         "popularity": np.ascontiguousarray(content.popularity, np.float64),
         "neighbours": np.ascontiguousarray(content.item_to_item.neighbours, np.int32),
         "similarities": np.ascontiguousarray(content.item_to_item.similarities, np.float32),
     }
-    copied = {CONFIG: weights / CONFIG, WEIGHTS: weights / WEIGHTS, VOCABULARY_FILE: vocabulary}
-    if queries is not None:
-        copied[QUERIES_FILE] = queries
-    with replacing_folder(folder) as partial:
-        for name, source in copied.items():
-            with replacing(partial / name) as file:
-                raw = source.read_bytes()
-                in_bytes = name == WEIGHTS and item_table == "int8"
-                file.write(save(quantise_items(load(raw)), metadata={"format": "pt"}) if in_bytes else raw)
-        with replacing(partial / BASELINES) as file:
-            file.write(save(arrays))
-        if content.habits is not None:
-            with replacing(partial / HABITS_FILE) as file:
-                file.write(save({name: np.ascontiguousarray(array) for name, array in content.habits.arrays().items()}))
-        write_text(partial / FUSION, content.fusion.to_json())
-        if content.chances is not None:
-            write_text(partial / CHANCES_FILE, content.chances.to_json())
-        files = {name: file_digest(partial / name) for name in (*FILES, *OPTIONAL) if (partial / name).exists()}
-        write_text(partial / MANIFEST, Manifest(files=files, contracts=spoken(files), **facts).to_json())
-        write_text(partial / MANIFEST_SUM, f"{file_digest(partial / MANIFEST)}\n")
-    return release_id(folder)
+    with replacing(partial / BASELINES) as file:
+        file.write(save(arrays))
+    if content.habits is not None:
+        with replacing(partial / HABITS_FILE) as file:
+            file.write(save({name: np.ascontiguousarray(array) for name, array in content.habits.arrays().items()}))
+    write_text(partial / FUSION, content.fusion.to_json())
+    if content.chances is not None:
+        write_text(partial / CHANCES_FILE, content.chances.to_json())
+
+
+def _write_manifest(partial: Path, facts: Mapping[str, Any]) -> None:
+    """Write the manifest of all that stands in the folder, and the manifest's own sum."""
+    files = {name: file_digest(partial / name) for name in (*FILES, *OPTIONAL) if (partial / name).exists()}
+    write_text(partial / MANIFEST, Manifest(files=files, contracts=spoken(files), **facts).to_json())
+    write_text(partial / MANIFEST_SUM, f"{file_digest(partial / MANIFEST)}\n")
 
 
 def bundle_digest(folder: Path) -> str:
@@ -197,3 +217,37 @@ def open_bundle(folder: Path, verify_keys: VerifyKeys = ()) -> Bundle:
     habits = read_habits(folder, raw[HABITS_FILE], len(vocabulary)) if HABITS_FILE in raw else None
     chances = read_chances(folder, raw[CHANCES_FILE]) if CHANCES_FILE in raw else None
     return Bundle(identity, manifest, vocabulary, config, weights, popularity, item_to_item, fusion, size, queries, habits, chances)
+
+
+def open_scorer(bundle: Bundle, folder: Path, threads: int | None, *, streaming: bool) -> Scorer:
+    """The scorer of a bundle's weights, tried on one history.
+
+    Args:
+        bundle, folder: from `open_bundle`, and what it was given.
+        threads: of torch; None leaves them as they are.
+        streaming: score in numpy, a user at a time, without torch.
+
+    Raises:
+        BundleError: the weights do not fit the configuration or the vocabulary.
+    """
+    items, again = len(bundle.vocabulary), "make it again with 'dvc repro bundle'"
+    probe = Sequences(np.ones(1, np.int32), np.zeros(1, np.int8), np.zeros(1, np.int64), np.array([0, 1], np.int64))
+    try:
+        scorer = _scorer(bundle, threads, streaming=streaming)
+        width = scorer.scores(probe).shape[1]
+    except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BundleError("weights do not fit the model", where=folder, found=found, next_step=again) from error
+    if width != items:
+        raise BundleError("weights know other items than the vocabulary", where=folder, expected=items, found=width, next_step=again)
+    return scorer
+
+
+def _scorer(bundle: Bundle, threads: int | None, *, streaming: bool) -> Scorer:
+    if streaming:
+        from footfall.core.streaming_scorer import StreamingScorer
+
+        return StreamingScorer(bundle.config, bundle.weights)
+    from footfall.model.scorer import Scorer as ModelScorer
+
+    return ModelScorer(bundle.config, bundle.weights, threads)

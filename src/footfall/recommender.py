@@ -6,15 +6,15 @@ A user without any known item in that history gets the popularity slate, and the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from footfall.bundle import Bundle, open_bundle
+from footfall.bundle import Bundle, open_bundle, open_scorer
 from footfall.core.baselines import purchases
+from footfall.core.chance_teller import ChanceTeller, Scored
 from footfall.core.context import with_views
 from footfall.core.explanations import EXPLAINED, Explanation, explain_slate
 from footfall.core.histories import History, encode_histories
@@ -22,7 +22,7 @@ from footfall.core.item_facts import CatalogueFacts
 from footfall.core.logistic import softmax
 from footfall.core.metrics import Float64, top_k
 from footfall.core.outlook import Outlook, OutlookScorer
-from footfall.core.parts import PartReader, Parts, RememberingScorer, Scorer, knows_anything
+from footfall.core.parts import PartReader, Parts, RememberingScorer, Scorer
 from footfall.core.policies import BASELINES, FUSED, FUSED_WITHOUT_MODEL, POLICIES, POPULAR, POPULARITY, POPULARITY_IN_SEGMENT, Policies
 from footfall.core.quantised import ITEM_TABLE
 from footfall.core.related import Related
@@ -31,7 +31,7 @@ from footfall.core.slate_maker import SlateMaker
 from footfall.core.slates import Line, Slate, Wishes
 from footfall.core.vocabulary import Vocabulary
 from footfall.documents import Manifest
-from footfall.errors import BundleError, ContractError
+from footfall.errors import ContractError
 from footfall.signing import VerifyKeys
 
 __all__ = ["BASELINES", "FUSED", "FUSED_WITHOUT_MODEL", "POLICIES", "POPULAR", "POPULARITY", "POPULARITY_IN_SEGMENT"]
@@ -49,21 +49,6 @@ class Ranking:
     degraded: list[str | None]
 
 
-@dataclass(frozen=True)
-class Scored:
-    """How the items that were asked for stand with a user.
-
-    Attributes:
-        scores: in the order of asking; None for an item that the release does not know.
-        degraded: as in `Slate`.
-        chances: that the user buys each within seven days; None where that cannot be told, and empty where of none it can.
-    """
-
-    scores: list[float | None]
-    degraded: str | None
-    chances: list[float | None] = field(default_factory=list)
-
-
 class Recommender:
     """A bundle, ready to answer. Holds no history and no clock; safe to share between threads as long as the scorer is."""
 
@@ -76,7 +61,7 @@ class Recommender:
         table = bundle.weights.get(ITEM_TABLE)
         related = Related.of(bundle.item_to_item, bundle.popularity, None if table is None else table[1:])
         self._maker = SlateMaker(bundle.vocabulary, self._policies, related)
-        self._chances = bundle.chances.model if bundle.chances else None
+        self._chances = ChanceTeller(bundle.chances.model if bundle.chances else None, bundle.vocabulary, fusion.history_events)
 
     @classmethod
     def open(cls, folder: Path, *, threads: int | None = 1, streaming: bool = False, verify_keys: VerifyKeys = ()) -> Recommender:
@@ -92,17 +77,7 @@ class Recommender:
             BundleError: the bundle is damaged or not signed, or its weights do not fit its configuration or vocabulary.
         """
         bundle = open_bundle(folder, verify_keys)
-        items, again = len(bundle.vocabulary), "make it again with 'dvc repro bundle'"
-        probe = Sequences(np.ones(1, np.int32), np.zeros(1, np.int8), np.zeros(1, np.int64), np.array([0, 1], np.int64))
-        try:
-            scorer = _scorer(bundle, threads, streaming=streaming)
-            width = scorer.scores(probe).shape[1]
-        except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
-            found = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BundleError("weights do not fit the model", where=folder, found=found, next_step=again) from error
-        if width != items:
-            raise BundleError("weights know other items than the vocabulary", where=folder, expected=items, found=width, next_step=again)
-        return cls(bundle, scorer)
+        return cls(bundle, open_scorer(bundle, folder, threads, streaming=streaming))
 
     @property
     def release_id(self) -> str:
@@ -185,8 +160,7 @@ class Recommender:
             rows: (U, V) fused scores of the same, from `scores` or `combine`, before anything is taken out or moved.
             columns: which items.
         """
-        history = sequences.before(at).last(self.history_events)
-        return None if self._chances is None else self._chances.of_users(history, at, rows, columns, knows_anything(history))
+        return self._chances.of_columns(sequences, at, rows, columns)
 
     def explain(self, sequences: Sequences, at: int, columns: Int64) -> list[Explanation]:
         """What carried each item of `columns` (K; item_index - 1) under the fused policy, found by leaving events out (`core.explanations`).
@@ -226,38 +200,10 @@ class Recommender:
         parts = self.parts(sequences if seen is None else with_views(sequences, at, seen), at, self.needed(policy))
         rows = self.combine(parts, policy)
         bought = purchases(sequences.before(at)) if any(wish.unbought for wish in asked) else None
-        plain = rows.copy() if self._chances is not None and policy == FUSED else None  # wishes and rules change scores, not chances
-        slates = [
-            self._maker.of_user(
-                rows[user],
-                wish,
-                parts.of(user),
-                policy,
-                page=[items[user] for items in (seen, carts) if items is not None],
-                bought=None if bought is None else bought.items_of(user),
-            )
-            for user, wish in enumerate(asked)
-        ]
-        return slates if plain is None else self._with_chances(slates, sequences, at, plain)
-
-    def _with_chances(self, slates: list[Slate], sequences: Sequences, at: int | Int64, rows: Float64) -> list[Slate]:
-        """The same slates, with each item's chance to be bought."""
-        told = self._chances_of(sequences, at, rows, [[line.item_id for line in slate.items] for slate in slates])
-        return [
-            replace(slate, items=[line._replace(probability=chance) for line, chance in zip(slate.items, row, strict=True)])
-            for slate, row in zip(slates, told, strict=True)
-        ]
-
-    def _chances_of(self, sequences: Sequences, at: int | Int64, rows: Float64, item_ids: Sequence[Sequence[str]]) -> list[list[float | None]]:
-        """`purchase_chance` of the items of each user; None where it cannot be told, and for an item that the release does not know."""
-        index = np.zeros((len(item_ids), max(map(len, item_ids), default=0)), np.int64)
-        for user, wanted in enumerate(item_ids):
-            index[user, : len(wanted)] = self.vocabulary.encode(list(wanted))
-        chances = self.purchase_chance(sequences, at, rows, np.maximum(index - 1, 0))
-        told = np.full(index.shape, np.nan) if chances is None else np.where(index > 0, chances, np.nan)
-        return [
-            [chance if math.isfinite(chance) else None for chance in row[: len(wanted)]] for row, wanted in zip(told.tolist(), item_ids, strict=True)
-        ]
+        plain = rows.copy() if self._chances.model is not None and policy == FUSED else None  # wishes and rules change scores, not chances
+        pages = [items for items in (seen, carts) if items is not None]
+        slates = self._maker.of_users(rows, asked, parts, policy, pages=pages, bought=bought)
+        return slates if plain is None else self._chances.on_slates(slates, sequences, at, plain)
 
     def similar(self, item_id: str, wishes: Wishes = _PLAIN, facts: CatalogueFacts | None = None) -> Slate:
         """What may be bought in the place of an item: of its category first, and bought with the same things. Belongs to no user.
@@ -295,20 +241,10 @@ class Recommender:
             raise ContractError("items do not fit the users", where="item_ids", expected=f"{len(sequences)} lists of item ids", found=len(item_ids))
         parts = self.parts(sequences, at, self.needed(policy))
         rows = self.combine(parts, policy)
-        chances = self._chances_of(sequences, at, rows, item_ids) if policy == FUSED else [list[float | None]()] * len(rows)
+        chances = self._chances.of_items(sequences, at, rows, item_ids) if policy == FUSED else [list[float | None]()] * len(rows)
         told = zip(rows, item_ids, parts.degraded, chances, strict=True)
         return [Scored(self.read_scores(row, wanted), degraded, chance) for row, wanted, degraded, chance in told]
 
     def read_scores(self, row: Float64, item_ids: Sequence[str]) -> list[float | None]:
         """The scores of some items in a row (V,), in their order; None for one that the release does not know."""
         return [float(row[index - 1]) if index else None for index in self.vocabulary.encode(list(item_ids))]
-
-
-def _scorer(bundle: Bundle, threads: int | None, *, streaming: bool) -> Scorer:
-    if streaming:
-        from footfall.core.streaming_scorer import StreamingScorer
-
-        return StreamingScorer(bundle.config, bundle.weights)
-    from footfall.model.scorer import Scorer as ModelScorer
-
-    return ModelScorer(bundle.config, bundle.weights, threads)

@@ -65,6 +65,31 @@ class SlateMaker:
             return None
         return [cart if wish.cart else _NOTHING for wish, cart in zip(asked, in_cart(sequences, at), strict=True)]
 
+    def of_users(
+        self, rows: Float64, asked: Sequence[Wishes], parts: Parts, policy: str, *, pages: Sequence[Sequence[Int32]], bought: Sequences | None
+    ) -> list[Slate]:
+        """The slates of U users.
+
+        Args:
+            rows: (U, V) scores under the policy; what may not be shown becomes -inf in them.
+            asked: the wishes of each.
+            parts: of all of them.
+            policy: what made the scores.
+            pages: arrays of U: what stands on each user's page already, as in `of_user`.
+            bought: purchases of all of them; None where nobody's wishes leave it out.
+        """
+        return [
+            self.of_user(
+                rows[user],
+                wish,
+                parts.of(user),
+                policy,
+                page=[items[user] for items in pages],
+                bought=None if bought is None else bought.items_of(user),
+            )
+            for user, wish in enumerate(asked)
+        ]
+
     def of_user(self, row: Float64, wish: Wishes, parts: Parts, policy: str, *, page: Sequence[Int32], bought: Int32 | None) -> Slate:
         """The slate of one user.
 

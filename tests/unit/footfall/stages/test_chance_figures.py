@@ -170,7 +170,8 @@ def test_whoever_is_not_known_has_no_chance_and_hides_nobody_elses(shop: Paths) 
 def test_pace_is_read_up_to_the_moment_of_asking(shop: Paths) -> None:
     """Steps by what lies since the last purchase alone: a month later the chance is another, and what came in between counts."""
     recommender = Recommender.open(shop.bundle)
-    recommender._chances = ChanceModel(np.array([0.0, 0, 1, 0, 0, 0, 0]), Steps(np.array([0.0, np.log1p(14)]), np.array([0.2, 0.4])))
+    model = ChanceModel(np.array([0.0, 0, 1, 0, 0, 0, 0]), Steps(np.array([0.0, np.log1p(14)]), np.array([0.2, 0.4])))
+    recommender._chances = dataclasses.replace(recommender._chances, model=model)
     sequences = arrays.read_sequences(shop.sequences).take(np.array([0]))
     newest = int(sequences.occurred_at[-1])
     rows = recommender.scores(sequences, newest + 1)
