@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from footfall import arrays
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.vocabularies import read_vocabulary
+from footfall.arrays.windows import Targets, read_split, read_targets
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C
 from footfall.core.baselines import popularity
 from footfall.core.metrics import Float64, Floats, top_k, user_metrics
@@ -38,7 +40,7 @@ class Window:
 
     history: Sequences
     everybody: Sequences
-    targets: arrays.Targets
+    targets: Targets
     at: int
     popularity: Float64
 
@@ -94,10 +96,10 @@ def params_at(params: Params, as_of: str) -> Params:
 
 def read_task(folder: Path, params: Params) -> Task:
     """The task in data/sequences."""
-    sequences, split, items = arrays.read_sequences(folder), arrays.read_split(folder), len(arrays.read_vocabulary(folder))
+    sequences, split, items = read_sequences(folder), read_split(folder), len(read_vocabulary(folder))
 
     def window(name: str) -> Window:
-        targets, at = arrays.read_targets(folder, name), split.start(name)
+        targets, at = read_targets(folder, name), split.start(name)
         everybody = sequences.before(at).last(params.baselines.history_events)
         return Window(everybody.take(targets.users), everybody, targets, at, popularity(sequences, items, at, params.baselines.popularity_days))
 

@@ -27,7 +27,8 @@ from benchmarks.contestants.neighbour_blend import run as neighbour_blend
 from benchmarks.environments import python_with
 from benchmarks.journey import Journey, Task, Window, best_slates, params_at, read_task
 from benchmarks.race import Row, write_race
-from footfall import arrays
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.windows import read_split
 from footfall.core.bootstrap import paired
 from footfall.core.habit_figures import RECENCY_AND_FREQUENCY, ItemFacts, describe
 from footfall.core.habit_lessons import choose_lessons, fit_traits, make_lessons
@@ -118,8 +119,8 @@ def at_moment(journey: Journey, paths: Paths, params: Params, python: Path | Non
 
 def not_shipped(paths: Paths, task: Task, params: Params) -> dict[str, Int64]:
     """Slates of the baselines that the bundle does not hold, as stage `evaluate` makes them of the same arrays."""
-    split = arrays.read_split(paths.sequences)
-    history = arrays.read_sequences(paths.sequences).take(task.test.targets.users).before(split.test_start)
+    split = read_split(paths.sequences)
+    history = read_sequences(paths.sequences).take(task.test.targets.users).before(split.test_start)
     return other_slates(paths, split, history, task.items, params.evaluate)
 
 

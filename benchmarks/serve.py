@@ -30,7 +30,7 @@ from benchmarks.open_loop import drive_apart, histories, on_core, stored
 from benchmarks.race import Row, write_race
 from benchmarks.random_bundle import write_random_bundle
 from benchmarks.reading_on import reading_on
-from footfall.arrays import read_vocabulary
+from footfall.arrays.vocabularies import read_vocabulary
 from footfall.bundle import release_id
 
 ITEMS, EVENTS, USERS = 12_000, 50, 2_000

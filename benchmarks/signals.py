@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.race import Row, write_race
-from footfall import arrays
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.vocabularies import read_queries, read_vocabulary
+from footfall.arrays.windows import Targets, read_split, read_targets
 from footfall.contracts import CATALOGUE, EVENT_TYPES, EVENTS, PURCHASE, USERS, C
 from footfall.core.metrics import Bools, top_k, user_metrics
 from footfall.core.sequences import Int64, Sequences
@@ -46,7 +48,7 @@ class Question:
     """Histories up to a moment, and the baskets that came after it."""
 
     history: Sequences
-    targets: arrays.Targets
+    targets: Targets
 
 
 def run(root: Path, full: bool) -> Path:
@@ -55,8 +57,8 @@ def run(root: Path, full: bool) -> Path:
         paths, params = Paths(Path(folder)), _params(root)
         word = BIG_SHOP if full else SHOP
         params = _simulate(paths, params, word)
-        sequences, split = arrays.read_sequences(paths.sequences), arrays.read_split(paths.sequences)
-        asked = questions(sequences, arrays.read_targets(paths.sequences, "validation"), split.train_end)
+        sequences, split = read_sequences(paths.sequences), read_split(paths.sequences)
+        asked = questions(sequences, read_targets(paths.sequences, "validation"), split.train_end)
         seeds = range(5 if full else 2)
         figures = {kind: [_figures(paths, params, kind, seed, asked) for seed in seeds] for kind in KINDS}
     rows = []
@@ -89,7 +91,7 @@ def _simulate(paths: Paths, params: Params, word: str) -> Params:
     return params
 
 
-def questions(sequences: Sequences, targets: arrays.Targets, start: int) -> dict[str, Question]:
+def questions(sequences: Sequences, targets: Targets, start: int) -> dict[str, Question]:
     """The three moments of asking for the first baskets from `start` on; users without the moment are left out of its question."""
     users = sequences.take(targets.users)
     bought = _first(users, (users.event_type == EVENT_TYPES.index(PURCHASE)) & (users.occurred_at >= start))
@@ -104,7 +106,7 @@ def questions(sequences: Sequences, targets: arrays.Targets, start: int) -> dict
         chosen = np.flatnonzero(moment > 0)
         sizes = targets.sizes[chosen]
         items = np.concatenate([targets.item_index[targets.offsets[user] : targets.offsets[user + 1]] for user in chosen])
-        kept = arrays.Targets(targets.users[chosen], items, np.concatenate([[0], np.cumsum(sizes)]))
+        kept = Targets(targets.users[chosen], items, np.concatenate([[0], np.cumsum(sizes)]))
         found[name] = Question(users.take(chosen).before(moment[chosen]), kept)
     return found
 
@@ -127,10 +129,10 @@ def _last(users: Sequences, mask: Bools) -> Int64:
 def _figures(paths: Paths, params: Params, kind: str, seed: int, asked: dict[str, Question]) -> dict[str, float]:
     """What one trained model reaches, by question."""
     queries, durations = KINDS[kind]
-    sequences = arrays.read_sequences(paths.sequences)
-    items, known = len(arrays.read_vocabulary(paths.sequences)), len(arrays.read_queries(paths.sequences) or ())
+    sequences = read_sequences(paths.sequences)
+    items, known = len(read_vocabulary(paths.sequences)), len(read_queries(paths.sequences) or ())
     config = SequenceConfig.of(params.model, items, known if queries else 0, DURATION_CODES if durations else 0)
-    trained = train(sequences, arrays.read_split(paths.sequences).train_end, config, replace(params.train, seed=seed))
+    trained = train(sequences, read_split(paths.sequences).train_end, config, replace(params.train, seed=seed))
     scorer = Scorer.of(trained.model)
     return {name: _ndcg(scorer, question) for name, question in asked.items()}
 

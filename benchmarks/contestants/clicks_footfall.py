@@ -9,7 +9,7 @@ import ibis
 import numpy as np
 
 from benchmarks.contestants.task import CUT_US, DAY_US, DAYS, GAP_US, START_US
-from footfall import arrays
+from footfall.arrays.histories import read_sequences, write_rows, write_users
 from footfall.contracts import PURCHASE, C
 from footfall.frames.engine import open_engine
 from footfall.frames.sequences import sequences, vocabulary
@@ -28,12 +28,12 @@ def run(clicks: str, folder: str) -> dict[str, int]:
         # A click has no kind; called a purchase, it counts for the vocabulary.
         events = engine.read([clicks]).mutate(**{C.EVENT_TYPE: ibis.literal(PURCHASE)})
         items = engine.run(vocabulary(events, START_US + DAYS * DAY_US, 1))
-        users = arrays.write_rows(out, engine.batches(sequences(events, engine.frame(items))))
+        users = write_rows(out, engine.batches(sequences(events, engine.frame(items))))
     finally:
         engine.close()
-    arrays.write_users(out, users)
+    write_users(out, users)
     write_parquet(out / "vocabulary.parquet", items)
-    made = arrays.read_sequences(out)
+    made = read_sequences(out)
     starts = made.session_starts(GAP_US)
     train = made.count(made.occurred_at < CUT_US)
     np.save(out / "session_start.npy", starts)

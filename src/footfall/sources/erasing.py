@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from footfall import arrays
+from footfall.arrays.histories import read_sequences
 from footfall.contracts import CONTRACTS, C
 from footfall.documents import Verdict
 from footfall.manifest import MANIFEST, write_manifest
@@ -102,7 +102,7 @@ def in_sequences(folder: Path, erased: Erased) -> Counts:
     found = Counts()
     for user, subject in erased.among(users).items():
         row = users.index(user).as_py()
-        sequences = arrays.read_sequences(folder)
+        sequences = read_sequences(folder)
         moments = sequences.occurred_at[sequences.offsets[row] : sequences.offsets[row + 1]]
         found[subject] += int((moments <= erased.until[subject]).sum())
     return +found

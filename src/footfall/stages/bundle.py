@@ -18,7 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from footfall import arrays
+from footfall.arrays import REMAKE
+from footfall.arrays.histories import read_analysed, read_sequences
+from footfall.arrays.vocabularies import read_vocabulary
+from footfall.arrays.windows import Targets, read_split, read_targets
 from footfall.bundle import Content, write_bundle
 from footfall.bundle_files import CONFIG, QUERIES_FILE, VOCABULARY_FILE, WEIGHTS, Fusion
 from footfall.core.baselines import fit_item_to_item, popularity
@@ -46,19 +49,19 @@ def make_bundle(paths: Paths, params: Params) -> str:
     Raises:
         SourceError: weights or sequences are missing or damaged, or nobody bought anything in the validation window.
     """
-    check_manifest(paths.sequences, next_step=arrays.REMAKE)
+    check_manifest(paths.sequences, next_step=REMAKE)
     check_manifest(paths.weights, next_step=f"{CACHE}, or dvc repro --force train")
     check_manifest(paths.habits, next_step=f"{CACHE}, or dvc repro --force habits")
-    split = arrays.read_split(paths.sequences)
-    sequences = arrays.read_sequences(paths.sequences)
-    items = len(arrays.read_vocabulary(paths.sequences))
+    split = read_split(paths.sequences)
+    sequences = read_sequences(paths.sequences)
+    items = len(read_vocabulary(paths.sequences))
     baselines = params.baselines
     neighbours = fit_item_to_item(sequences.before(split.train_end), items, baselines.neighbours)
     kept = params.bundle.item_table
     scorer, habits = _open_scorer(paths.weights, kept), read_habits(paths.habits, items)
     reader = PartReader(scorer, neighbours, baselines.half_life_days, baselines.history_events, 1.0, habits)
-    fusion = choose_fusion(reader, sequences, arrays.read_targets(paths.sequences, "validation"), split.train_end, params)
-    analysed = sequences.take(arrays.read_analysed(paths.sequences))
+    fusion = choose_fusion(reader, sequences, read_targets(paths.sequences, "validation"), split.train_end, params)
+    analysed = sequences.take(read_analysed(paths.sequences))
     before = popularity(sequences, items, split.train_end, baselines.popularity_days)
     chances = learn_chances(reader, fusion, before, analysed, split)
     counts = popularity(sequences, items, split.test_start, baselines.popularity_days)
@@ -77,7 +80,7 @@ def make_bundle(paths: Paths, params: Params) -> str:
     return write_bundle(paths.bundle, weights=paths.weights, vocabulary=vocabulary, content=content, facts=facts, item_table=kept, queries=known)
 
 
-def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int, params: Params) -> Fusion:
+def choose_fusion(reader: PartReader, sequences: Sequences, targets: Targets, at: int, params: Params) -> Fusion:
     """The weights of both fused policies, chosen by ndcg on the validation labels that begin at `at`."""
     if not len(targets):
         raise SourceError("nobody bought anything in the validation window", where="targets_validation.parquet", next_step="ingest more events")
@@ -94,7 +97,7 @@ def choose_fusion(reader: PartReader, sequences: Sequences, targets: arrays.Targ
     )
 
 
-def _validation_pool(reader: PartReader, sequences: Sequences, targets: arrays.Targets, at: int) -> Pool:
+def _validation_pool(reader: PartReader, sequences: Sequences, targets: Targets, at: int) -> Pool:
     chunks = np.array_split(targets.users, -(-len(targets) // _USERS_A_CHUNK))
     return join([pool(reader.read(sequences.take(users), at, COMPONENTS).scores) for users in chunks])
 

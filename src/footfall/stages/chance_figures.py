@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from footfall.arrays import Split
+from footfall.arrays.windows import Split
 from footfall.core import chances
 from footfall.core.bootstrap import interval
 from footfall.core.classification import auc, calibration, equal_parts, log_losses

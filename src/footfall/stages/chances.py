@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from footfall.arrays import Split
+from footfall.arrays.windows import Split
 from footfall.bundle_files import Chances, Fusion
 from footfall.core import chances
 from footfall.core.metrics import Float64, top_k

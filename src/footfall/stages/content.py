@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from footfall.arrays import REMAKE, read_vocabulary
+from footfall.arrays import REMAKE
+from footfall.arrays.vocabularies import read_vocabulary
 from footfall.content import ATTRIBUTES_FILE, VECTORS_FILE, read_vectors, write_attributes, write_vectors
 from footfall.contracts import CATALOGUE, C
 from footfall.errors import ParamsError

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from footfall import arrays
+from footfall.arrays import REMAKE
+from footfall.arrays.histories import read_analysed, read_sequences
+from footfall.arrays.windows import Split, Targets, read_split, read_targets
 from footfall.contracts import CATALOGUE, C
 from footfall.core.baselines import popularity, purchases
 from footfall.core.bootstrap import LEVEL
@@ -54,10 +56,10 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
     if params.evaluate.k not in params.evaluate.cutoffs:
         found = f"k {params.evaluate.k}, cutoffs {params.evaluate.cutoffs}"
         raise ParamsError("k is no cut-off", where=paths.params, expected="k among the cutoffs", found=found, next_step="add it to evaluate.cutoffs")
-    check_manifest(paths.sequences, next_step=arrays.REMAKE)
+    check_manifest(paths.sequences, next_step=REMAKE)
     check_manifest(paths.tables, next_step=f"{CACHE}, or dvc repro --force events")
-    split = arrays.read_split(paths.sequences)
-    targets = arrays.read_targets(paths.sequences, "test")
+    split = read_split(paths.sequences)
+    targets = read_targets(paths.sequences, "test")
     if not len(targets):
         raise SourceError("nobody bought anything in the test window", where="targets_test.parquet", next_step="ingest more events")
     recommender = Recommender.open(paths.bundle)
@@ -66,7 +68,7 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
         raise BundleError(
             "bundle is of another moment", where=paths.bundle, expected=params.data.as_of.isoformat(), found=found, next_step="dvc repro"
         )
-    history = arrays.read_sequences(paths.sequences).take(targets.users).before(split.test_start)
+    history = read_sequences(paths.sequences).take(targets.users).before(split.test_start)
     others = other_slates(paths, split, history, len(recommender.vocabulary), params.evaluate)
     learnt = Learnt(_train_counts(paths, split, len(recommender.vocabulary)), history, *_said_of(paths, recommender.vocabulary))
     metrics = evaluate(recommender, history, targets, split.test_start, params.evaluate, others, learnt)
@@ -75,10 +77,10 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
     return metrics
 
 
-def _told(paths: Paths, recommender: Recommender, split: arrays.Split, targets: arrays.Targets, params: Evaluate) -> dict[str, dict[str, Any]]:
+def _told(paths: Paths, recommender: Recommender, split: Split, targets: Targets, params: Evaluate) -> dict[str, dict[str, Any]]:
     """What is said beside a ranking, section by section, over the users who may be counted; the targets' users are among them."""
-    users = arrays.read_analysed(paths.sequences)
-    analysed, placed = arrays.read_sequences(paths.sequences).take(users), replace(targets, users=np.searchsorted(users, targets.users))
+    users = read_analysed(paths.sequences)
+    analysed, placed = read_sequences(paths.sequences).take(users), replace(targets, users=np.searchsorted(users, targets.users))
     return {
         "heads": head_figures(recommender, analysed, split, placed, params),
         "purchase_chance": rounded(chance_figures(recommender, analysed, split, params)),
@@ -86,13 +88,13 @@ def _told(paths: Paths, recommender: Recommender, split: arrays.Split, targets: 
     }
 
 
-def other_slates(paths: Paths, split: arrays.Split, history: Sequences, items: int, params: Evaluate) -> dict[str, Int64]:
+def other_slates(paths: Paths, split: Split, history: Sequences, items: int, params: Evaluate) -> dict[str, Int64]:
     """Policy -> (U, k) slates of the baselines that do not ship, at the longest cut-off."""
-    everybody, longest = arrays.read_sequences(paths.sequences), max(params.cutoffs)
+    everybody, longest = read_sequences(paths.sequences), max(params.cutoffs)
     recent = popularity(everybody, items, split.test_start, RECENT_DAYS)
     found = {RECENT: np.repeat(np.argsort(-recent, kind="stable")[None, :longest] + 1, len(history), axis=0)}
     train = everybody.before(split.train_end)
-    bought = arrays.read_targets(paths.sequences, "validation")
+    bought = read_targets(paths.sequences, "validation")
     labels = Labels(train.take(bought.users), bought.offsets, bought.item_index).take(_VALIDATION_USERS)
     fitted = fit_linear(
         train,
@@ -108,9 +110,9 @@ def other_slates(paths: Paths, split: arrays.Split, history: Sequences, items: i
     return found | {policy: slates_of(linear, history, recent, longest) for policy, linear in fitted.items()}
 
 
-def _train_counts(paths: Paths, split: arrays.Split, items: int) -> Int64:
+def _train_counts(paths: Paths, split: Split, items: int) -> Int64:
     """(V,) purchases before the training cut."""
-    bought = purchases(arrays.read_sequences(paths.sequences).before(split.train_end))
+    bought = purchases(read_sequences(paths.sequences).before(split.train_end))
     return np.bincount(bought.item_index, minlength=items + 1)[1:]
 
 
@@ -127,7 +129,7 @@ def _said_of(paths: Paths, vocabulary: Vocabulary) -> tuple[Int64, list[str]]:
 def evaluate(
     recommender: Recommender,
     history: Sequences,
-    targets: arrays.Targets,
+    targets: Targets,
     at: int,
     params: Evaluate,
     others: Mapping[str, Int64],
@@ -165,7 +167,7 @@ def _policy(figures: Figures, slates: Int64, learnt: Learnt, params: Evaluate) -
 
 
 def _slices(
-    by_user: Mapping[str, Figures], slates: Mapping[str, Int64], history: Sequences, targets: arrays.Targets, learnt: Learnt, params: Evaluate
+    by_user: Mapping[str, Figures], slates: Mapping[str, Int64], history: Sequences, targets: Targets, learnt: Learnt, params: Evaluate
 ) -> dict[str, dict[str, Any]]:
     """Figures on some of the users, and on some of the targets: then of the users who have one, and of these targets alone."""
     names, resampling = [f"ndcg@{params.k}", f"recall@{params.k}"], _resampling(params)
@@ -202,7 +204,7 @@ def _resampling(params: Evaluate) -> Resampling:
     return Resampling(params.bootstrap, params.seed)
 
 
-def _protocol(recommender: Recommender, targets: arrays.Targets, params: Evaluate) -> dict[str, Any]:
+def _protocol(recommender: Recommender, targets: Targets, params: Evaluate) -> dict[str, Any]:
     manifest = recommender.manifest
     return {
         "labels": "first basket of each user in the test window, distinct recommendable items, repeats kept",

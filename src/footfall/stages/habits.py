@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from footfall.arrays import REMAKE, read_sequences, read_split, read_vocabulary
+from footfall.arrays import REMAKE
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.vocabularies import read_vocabulary
+from footfall.arrays.windows import read_split
 from footfall.contracts import CATALOGUE, C
 from footfall.core.habit_figures import ItemFacts
 from footfall.core.habit_lessons import choose_lessons, fit_traits, make_lessons, recent_purchases

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from footfall.arrays import Split, Targets
+from footfall.arrays.windows import Split, Targets
 from footfall.contracts import EVENT_TYPES
 from footfall.core.bootstrap import paired
 from footfall.core.classification import log_losses, many_class_figures, two_class_figures

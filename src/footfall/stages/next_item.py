@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from footfall.arrays import Split, Targets
+from footfall.arrays.windows import Split, Targets
 from footfall.core.baselines import personal_frequency, popularity, purchases
 from footfall.core.classification import auc_of_few, calibration
 from footfall.core.logistic import fit_choice, softmax

@@ -11,7 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from footfall import arrays
+from footfall.arrays.histories import write_analysed, write_rows, write_users
+from footfall.arrays.vocabularies import write_queries, write_vocabulary
+from footfall.arrays.windows import USER, Split, write_split, write_targets
 from footfall.contracts import ANALYSE, CATALOGUE, EVENTS, PERSONALISE, USERS, C, Contract, refusing_users
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import SourceError
@@ -38,14 +40,14 @@ def make_sequences(paths: Paths, params: Params) -> None:
         SourceError: a canonical table cannot be read, or nothing is left to learn from.
     """
     check_manifest(paths.tables, next_step=_REMAKE)
-    split = arrays.Split(*(round(moment.timestamp() * 1_000_000) for moment in (params.train_end, params.test_start, params.data.as_of)))
+    split = Split(*(round(moment.timestamp() * 1_000_000) for moment in (params.train_end, params.test_start, params.data.as_of)))
     with replacing_folder(paths.sequences) as folder, open_stage_engine(paths) as engine:
         write_sequences(engine, paths, folder, split, params)
-        arrays.write_split(folder, split)
+        write_split(folder, split)
         write_manifest(folder)
 
 
-def write_sequences(engine: Engine, paths: Paths, folder: Path, split: arrays.Split, params: Params) -> None:
+def write_sequences(engine: Engine, paths: Paths, folder: Path, split: Split, params: Params) -> None:
     """Everything of data/sequences that the engine computes, to `folder`."""
     people = _read(paths, USERS, (C.USER_ID, C.CONSENT))
     refusing = refusing_users(people, PERSONALISE)
@@ -65,18 +67,18 @@ def write_sequences(engine: Engine, paths: Paths, folder: Path, split: arrays.Sp
     signals = find_signals(engine, events, split.train_end, params.split.query_min_users)
     texts = None if signals.texts is None else engine.frame(signals.texts)
     rows = engine.batches(frames.sequences(events, known, texts, durations=signals.durations))
-    users = arrays.write_rows(folder, with_codes(rows), signals.arrays)
+    users = write_rows(folder, with_codes(rows), signals.arrays)
     if signals.queries is not None:
-        arrays.write_queries(folder, signals.queries)
-    arrays.write_users(folder, users)
-    arrays.write_vocabulary(folder, Vocabulary(tuple(vocabulary.column(C.ITEM_ID).to_pylist())))
+        write_queries(folder, signals.queries)
+    write_users(folder, users)
+    write_vocabulary(folder, Vocabulary(tuple(vocabulary.column(C.ITEM_ID).to_pylist())))
     unwilling = refusing_users(people, ANALYSE)
     analysed = pc.invert(pc.is_in(users, value_set=unwilling.column(C.USER_ID).combine_chunks()))
-    arrays.write_analysed(folder, analysed.to_numpy(zero_copy_only=False))
+    write_analysed(folder, analysed.to_numpy(zero_copy_only=False))
     counted = without_users(bought, engine.frame(unwilling))
     for window, end in (("validation", split.test_start), ("test", split.as_of)):
         targets = engine.run(frames.first_basket_targets(counted, known, split.start(window), end))
-        arrays.write_targets(folder, window, to_targets(targets, users))
+        write_targets(folder, window, to_targets(targets, users))
 
 
 def offered_items(catalogue: pa.Table, as_of: int) -> pa.Table:
@@ -89,7 +91,7 @@ def offered_items(catalogue: pa.Table, as_of: int) -> pa.Table:
 def to_targets(rows: pa.Table, users: pa.Array) -> pa.Table:
     """Sorted rows of `frames.first_basket_targets` with users as positions in `users`, which is sorted too, so the order stays."""
     positions = pc.index_in(rows.column(C.USER_ID), value_set=users).cast(pa.int64())
-    return pa.table({arrays.USER: positions, C.ITEM_ID: rows.column(C.ITEM_ID), C.ITEM_INDEX: rows.column(C.ITEM_INDEX)})
+    return pa.table({USER: positions, C.ITEM_ID: rows.column(C.ITEM_ID), C.ITEM_INDEX: rows.column(C.ITEM_INDEX)})
 
 
 def _read(paths: Paths, contract: Contract, columns: tuple[str, ...]) -> pa.Table:

@@ -16,7 +16,10 @@ from typing import Any
 
 from safetensors.numpy import save
 
-from footfall.arrays import REMAKE, read_queries, read_sequences, read_split, read_targets, read_vocabulary
+from footfall.arrays import REMAKE
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.vocabularies import read_queries, read_vocabulary
+from footfall.arrays.windows import read_split, read_targets
 from footfall.core.sequences import Sequences
 from footfall.core.signals import DURATION_CODES
 from footfall.manifest import check_manifest, write_manifest

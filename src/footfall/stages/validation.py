@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from footfall.arrays import Targets
+from footfall.arrays.windows import Targets
 from footfall.core.metrics import top_k, user_metrics
 from footfall.core.sequences import Sequences
 from footfall.errors import SourceError

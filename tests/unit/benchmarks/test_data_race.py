@@ -12,7 +12,7 @@ from benchmarks.clicks import write_clicks
 from benchmarks.contestants import clicks_duckdb, clicks_footfall, clicks_pandas
 from benchmarks.contestants.task import CUT_US, DAY_US, DAYS, GAP_US, START_US
 from benchmarks.data import Contestant, _agree, _race_rows
-from footfall import arrays
+from footfall.arrays.histories import read_sequences
 
 EVENTS = 5_000
 
@@ -49,7 +49,7 @@ def test_contestants_find_the_same_counts_and_ours_wrote_its_arrays(clicks: Path
     assert 0 < ours["train"] < EVENTS
     assert ours["users"] < ours["sessions"] < EVENTS
     assert ours == clicks_pandas.run(str(clicks), "") == clicks_duckdb.run(str(clicks), "")
-    assert len(arrays.read_sequences(tmp_path).item_index) == EVENTS
+    assert len(read_sequences(tmp_path).item_index) == EVENTS
     assert np.load(tmp_path / "session_start.npy").sum() == ours["sessions"]
     assert np.load(tmp_path / "train_events.npy").sum() == ours["train"]
 

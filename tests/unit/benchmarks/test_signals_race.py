@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.signals import questions
-from footfall.arrays import Targets
+from footfall.arrays.windows import Targets
 from footfall.core.sequences import Sequences
 
 SEARCHED, VIEWED, BOUGHT = 0, 2, 4

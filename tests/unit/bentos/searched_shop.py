@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import save_file
 
-from footfall.arrays import read_queries, read_vocabulary
+from footfall.arrays.vocabularies import read_queries, read_vocabulary
 from footfall.bundle_files import CONFIG, WEIGHTS
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C
 from footfall.core.sequence_model import HEADS, MODEL_TYPE, weight_shapes

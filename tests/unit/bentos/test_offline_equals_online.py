@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from benchmarks.random_bundle import write_random_bundle
 from bentos.routes.events import EVENT_FIELDS
-from footfall.arrays import read_sequences, read_users
+from footfall.arrays.histories import read_sequences, read_users
 from footfall.contracts import EVENTS, C
 from footfall.core.sequences import Sequences
 from footfall.recommender import FUSED, History, Recommender

@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 import numpy as np
 import pyarrow as pa
-from footfall import arrays
+from footfall.arrays.histories import write_sequences, write_users
 from footfall.core.sequences import Sequences
 from footfall.manifest import write_manifest
 from footfall.tables import read_parquet, write_parquet
@@ -48,8 +48,8 @@ else:
     known = sorted(set(users))
     offsets = np.cumsum([0, *(users.count(user) for user in known)])
     moments = events.column("occurred_at").cast(pa.int64()).to_numpy()
-    arrays.write_users(Path("data/sequences"), pa.array(known))
-    arrays.write_sequences(Path("data/sequences"), Sequences(np.ones(len(users), np.int32), np.ones(len(users), np.int8), moments, offsets))
+    write_users(Path("data/sequences"), pa.array(known))
+    write_sequences(Path("data/sequences"), Sequences(np.ones(len(users), np.int32), np.ones(len(users), np.int8), moments, offsets))
 """
 DVC_YAML = f"""
 stages:

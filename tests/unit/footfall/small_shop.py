@@ -16,7 +16,7 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from benchmarks.random_bundle import FUSION
-from footfall.arrays import read_vocabulary, write_queries
+from footfall.arrays.vocabularies import read_vocabulary, write_queries
 from footfall.bundle import Content, write_bundle
 from footfall.contracts import CATALOGUE, EVENTS, USERS
 from footfall.core.baselines import ItemToItem

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from footfall.arrays import read_vocabulary
+from footfall.arrays.vocabularies import read_vocabulary
 from footfall.bundle import Content, open_bundle, write_bundle
 from footfall.bundle_files import VOCABULARY_FILE, WEIGHTS
 from footfall.core.baselines import ItemToItem

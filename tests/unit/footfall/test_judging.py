@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from footfall.arrays import read_sequences, read_targets, read_vocabulary
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.vocabularies import read_vocabulary
+from footfall.arrays.windows import read_targets
 from footfall.bundle import Content, bundle_digest, write_bundle
 from footfall.bundle_files import VOCABULARY_FILE, Fusion
 from footfall.bundle_folder import sign_bundle
@@ -253,7 +255,7 @@ def test_each_side_ranks_by_its_own_vocabulary(champion: Path, tmp_path: Path, m
 
 def make_half(folder: Path, shop: Paths, params: Params) -> Path:
     """A champion that knows every second item only."""
-    from footfall.arrays import write_vocabulary
+    from footfall.arrays.vocabularies import write_vocabulary
     from footfall.core.baselines import ItemToItem
     from footfall.core.vocabulary import Vocabulary
 

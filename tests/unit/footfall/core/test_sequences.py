@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall.arrays import read_sequences, write_sequences
+from footfall.arrays.histories import read_sequences, write_sequences
 from footfall.core.sequences import Sequences
 
 HISTORIES = st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=6)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from footfall import arrays
+from footfall.arrays.histories import write_sequences, write_users
 from footfall.contracts import CATALOGUE, EVENTS, RELATIONS, USERS, C
 from footfall.core.sequences import Sequences
 from footfall.documents import Verdict
@@ -80,9 +80,9 @@ def paths(tmp_path: Path) -> Paths:
     write_parquet(paths.tables / "events.parquet", OCTOBERS)
     write_parquet(paths.tables / "users.parquet", table(*people, contract=USERS))
     write_manifest(paths.tables)
-    arrays.write_users(paths.sequences, pa.array(["u1", "u2"]))
+    write_users(paths.sequences, pa.array(["u1", "u2"]))
     us = np.array([OCTOBER.timestamp() * 1e6] * 3, np.int64)
-    arrays.write_sequences(paths.sequences, Sequences(np.ones(3, np.int32), np.ones(3, np.int8), us, np.array([0, 2, 3])))
+    write_sequences(paths.sequences, Sequences(np.ones(3, np.int32), np.ones(3, np.int8), us, np.array([0, 2, 3])))
     return paths
 
 

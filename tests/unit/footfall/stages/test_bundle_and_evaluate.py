@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from footfall.arrays import read_sequences, read_split, write_sequences
+from footfall.arrays.histories import read_sequences, write_sequences
+from footfall.arrays.windows import read_split
 from footfall.bundle import open_bundle
 from footfall.core.promotion import decide
 from footfall.core.sequences import Sequences

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from footfall import arrays
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.windows import read_split
 from footfall.bundle import open_bundle
 from footfall.bundle_files import CHANCES_FILE
 from footfall.core.chances import ChanceModel
@@ -55,7 +56,7 @@ def change(folder: Path, **said: object) -> None:
 def test_chances_say_on_whom_they_were_learnt(shop: Paths) -> None:
     chances = open_bundle(shop.bundle).chances
     assert chances is not None
-    split, sequences = arrays.read_split(shop.sequences), arrays.read_sequences(shop.sequences)
+    split, sequences = read_split(shop.sequences), read_sequences(shop.sequences)
     asked = sequences.take(np.flatnonzero(sequences.before(split.train_end).lengths))
     assert (chances.users, chances.lines) == (len(asked), len(asked) * 39)  # every item of the vocabulary stands on a list of a hundred
     week = (asked.occurred_at >= split.train_end) & (asked.occurred_at < split.train_end + 7 * DAY_US) & (asked.item_index > 0)
@@ -89,13 +90,13 @@ def test_a_bundle_from_before_there_were_chances_still_opens_and_tells_none(tmp_
     history = recommender.encode([History(["a"], ["purchase"], [DAY_US])])
     assert recommender.bundle.chances is None
     assert recommender.purchase_chance(history, 2 * DAY_US, recommender.scores(history, 2 * DAY_US), np.array([[0]])) is None
-    found = chance_figures(recommender, history, arrays.read_split(shop.sequences), params.evaluate)
+    found = chance_figures(recommender, history, read_split(shop.sequences), params.evaluate)
     assert "without chances" in found["reason"]
 
 
 def test_users_who_refuse_to_be_analysed_are_not_asked_about(shop: Paths, params: Params) -> None:
-    recommender, split = Recommender.open(shop.bundle), arrays.read_split(shop.sequences)
-    sequences = arrays.read_sequences(shop.sequences)
+    recommender, split = Recommender.open(shop.bundle), read_split(shop.sequences)
+    sequences = read_sequences(shop.sequences)
     everybody = chance_figures(recommender, sequences, split, params.evaluate)
     fewer = chance_figures(recommender, sequences.take(np.arange(1, len(sequences))), split, params.evaluate)
     assert fewer["users"] == everybody["users"] - 1
@@ -107,8 +108,8 @@ def test_a_window_that_is_too_short_tells_nothing(shop: Paths, params: Params, t
     make_bundle(paths, short)
     assert open_bundle(paths.bundle).chances is None
     assert "without chances" in make_metrics(paths, short).purchase_chance["reason"]
-    split = arrays.read_split(paths.sequences)
-    found = chance_figures(Recommender.open(shop.bundle), arrays.read_sequences(shop.sequences), split, params.evaluate)
+    split = read_split(paths.sequences)
+    found = chance_figures(Recommender.open(shop.bundle), read_sequences(shop.sequences), split, params.evaluate)
     assert "shorter than 7 days" in found["reason"]
 
 
@@ -131,8 +132,8 @@ def test_a_flipped_bit_in_the_chances_is_named(shop: Paths) -> None:
 
 
 def test_a_request_is_told_what_a_batch_is_told(shop: Paths) -> None:
-    recommender, split = Recommender.open(shop.bundle), arrays.read_split(shop.sequences)
-    sequences = arrays.read_sequences(shop.sequences)
+    recommender, split = Recommender.open(shop.bundle), read_split(shop.sequences)
+    sequences = read_sequences(shop.sequences)
     rows = recommender.scores(sequences, split.test_start)
     columns = top_k(rows, 10)
     batch = recommender.purchase_chance(sequences, split.test_start, rows, columns)
@@ -146,8 +147,8 @@ def test_a_request_is_told_what_a_batch_is_told(shop: Paths) -> None:
 
 
 def test_an_item_that_is_asked_for_has_the_chance_that_its_line_on_the_slate_has(shop: Paths) -> None:
-    recommender, split = Recommender.open(shop.bundle), arrays.read_split(shop.sequences)
-    sequences = arrays.read_sequences(shop.sequences)
+    recommender, split = Recommender.open(shop.bundle), read_split(shop.sequences)
+    sequences = read_sequences(shop.sequences)
     for slate, user in zip(recommender.recommend(sequences, split.test_start), range(len(sequences)), strict=True):
         shown = {line.item_id: line.probability for line in slate.items}
         asked = [*list(shown)[::-1], "unheard of"]
@@ -157,8 +158,8 @@ def test_an_item_that_is_asked_for_has_the_chance_that_its_line_on_the_slate_has
 
 
 def test_whoever_is_not_known_has_no_chance_and_hides_nobody_elses(shop: Paths) -> None:
-    recommender, split = Recommender.open(shop.bundle), arrays.read_split(shop.sequences)
-    sequences = arrays.read_sequences(shop.sequences)
+    recommender, split = Recommender.open(shop.bundle), read_split(shop.sequences)
+    sequences = read_sequences(shop.sequences)
     sequences = sequences.before(np.where(np.arange(len(sequences)) == 3, 0, split.test_start))
     rows = recommender.scores(sequences, split.test_start)
     found = recommender.purchase_chance(sequences, split.test_start, rows, top_k(rows, 5))
@@ -172,7 +173,7 @@ def test_pace_is_read_up_to_the_moment_of_asking(shop: Paths) -> None:
     recommender = Recommender.open(shop.bundle)
     model = ChanceModel(np.array([0.0, 0, 1, 0, 0, 0, 0]), Steps(np.array([0.0, np.log1p(14)]), np.array([0.2, 0.4])))
     recommender._chances = dataclasses.replace(recommender._chances, model=model)
-    sequences = arrays.read_sequences(shop.sequences).take(np.array([0]))
+    sequences = read_sequences(shop.sequences).take(np.array([0]))
     newest = int(sequences.occurred_at[-1])
     rows = recommender.scores(sequences, newest + 1)
     told = [recommender.purchase_chance(sequences, newest + days * DAY_US, rows, np.array([[0]])) for days in (1, 13, 15)]

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from footfall import arrays
+from footfall.arrays.histories import write_sequences
+from footfall.arrays.vocabularies import write_vocabulary
+from footfall.arrays.windows import Split, write_split
 from footfall.content import read_attributes, read_vectors, write_vectors
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import ParamsError, SettingsError, SourceError
@@ -39,9 +41,9 @@ def params(checkout: Path) -> Params:
 def paths(tmp_path: Path) -> Paths:
     """A workspace with data/sequences and a catalogue of its items and one more."""
     paths = Paths(tmp_path)
-    arrays.write_sequences(paths.sequences, habits())
-    arrays.write_vocabulary(paths.sequences, Vocabulary(IDS))
-    arrays.write_split(paths.sequences, arrays.Split(49 * DAY_US, 63 * DAY_US, 77 * DAY_US))
+    write_sequences(paths.sequences, habits())
+    write_vocabulary(paths.sequences, Vocabulary(IDS))
+    write_split(paths.sequences, Split(49 * DAY_US, 63 * DAY_US, 77 * DAY_US))
     write_manifest(paths.sequences)
     rows = catalogue(*IDS, "fuel")
     brands = pa.array(["Acme" if n % 2 else None for n in range(rows.num_rows)], pa.string())

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from footfall import arrays
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.windows import read_split
 from footfall.core.metrics import top_k
 from footfall.core.sequences import DAY_US, Sequences
 from footfall.errors import ContractError
@@ -47,8 +48,8 @@ def by_hand(tmp_path: Path) -> Recommender:
 
 
 def figures(shop: Paths, params: Params, sequences: Sequences | None = None) -> dict[str, object]:
-    told = arrays.read_sequences(shop.sequences) if sequences is None else sequences
-    return explanation_figures(Recommender.open(shop.bundle), told, arrays.read_split(shop.sequences).test_start, params.evaluate)
+    told = read_sequences(shop.sequences) if sequences is None else sequences
+    return explanation_figures(Recommender.open(shop.bundle), told, read_split(shop.sequences).test_start, params.evaluate)
 
 
 def test_a_release_says_which_share_of_its_explanations_passes(shop: Paths, params: Params) -> None:
@@ -78,7 +79,7 @@ def test_the_same_figures_come_twice(shop: Paths, params: Params) -> None:
 
 
 def test_who_has_a_single_event_is_not_asked_about(shop: Paths, params: Params) -> None:
-    found = figures(shop, params, arrays.read_sequences(shop.sequences).last(1))
+    found = figures(shop, params, read_sequences(shop.sequences).last(1))
     assert found["users"] == found["lines"] == 0
     assert "no line" in str(found["reason"])
 
@@ -120,8 +121,8 @@ def test_a_slate_that_fell_back_on_popularity_says_so_of_every_line(by_hand: Rec
 
 
 def test_places_count_in_the_history_that_was_given(shop: Paths) -> None:
-    recommender, split = Recommender.open(shop.bundle), arrays.read_split(shop.sequences)
-    sequences = arrays.read_sequences(shop.sequences).take(np.array([0]))
+    recommender, split = Recommender.open(shop.bundle), read_split(shop.sequences)
+    sequences = read_sequences(shop.sequences).take(np.array([0]))
     recommender._reader = dataclasses.replace(recommender._reader, history_events=12)
     columns = top_k(recommender.scores(sequences, split.test_start), 10)[0]
     before = sequences.before(split.test_start)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from footfall.arrays import read_sequences, read_split, write_sequences
+from footfall.arrays.histories import read_sequences, write_sequences
+from footfall.arrays.windows import read_split
 from footfall.bundle import open_bundle
 from footfall.bundle_files import FUSION, HABITS_FILE
 from footfall.core.sequences import Sequences

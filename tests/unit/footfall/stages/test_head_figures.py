@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from footfall import arrays
+from footfall.arrays.histories import read_sequences
+from footfall.arrays.windows import read_split, read_targets
 from footfall.bundle import open_bundle
 from footfall.contracts import EVENT_TYPES
 from footfall.core.outlook import SPANS, Outlook
@@ -56,19 +57,19 @@ def shop(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Paths:
 def figures(paths: Paths, params: Params, scorer: type[TableScorer], sequences: Sequences | None = None) -> dict[str, dict[str, object]]:
     bundle = open_bundle(paths.bundle)
     recommender = Recommender(bundle, scorer(bundle.config, bundle.weights))
-    told = arrays.read_sequences(paths.sequences) if sequences is None else sequences
-    split, targets = arrays.read_split(paths.sequences), arrays.read_targets(paths.sequences, "test")
+    told = read_sequences(paths.sequences) if sequences is None else sequences
+    split, targets = read_split(paths.sequences), read_targets(paths.sequences, "test")
     return head_figures(recommender, told, split, targets, params.evaluate)
 
 
 def leaving(paths: Paths) -> Sequences:
     """The shop without every third user's last weeks, so that not everybody buys in the window."""
-    sequences, split = arrays.read_sequences(paths.sequences), arrays.read_split(paths.sequences)
+    sequences, split = read_sequences(paths.sequences), read_split(paths.sequences)
     return sequences.before(np.where(np.arange(len(sequences)) % 3 == 0, split.train_end - 20 * DAY_US, split.as_of))
 
 
 def test_an_oracle_is_found_perfect(shop: Paths, params: Params) -> None:
-    sequences, split = leaving(shop), arrays.read_split(shop.sequences)
+    sequences, split = leaving(shop), read_split(shop.sequences)
     past, later = sequences.before(split.test_start), sequences.lengths > sequences.before(split.test_start).lengths
     Oracle.buyers = {tuple(past.take(np.array([user])).occurred_at.tolist()) for user in np.flatnonzero(later)}
     found = figures(shop, params, Oracle, sequences)
@@ -88,7 +89,7 @@ def test_the_next_item_is_judged_by_hand(shop: Paths, params: Params) -> None:
     """TableScorer ranks the same item first for everybody: it is right as often as that item stands in a basket."""
     found = figures(shop, params, TableScorer)["next_item"]
     top = int(np.argmax(open_bundle(shop.bundle).weights["logits"])) + 1
-    targets = arrays.read_targets(shop.sequences, "test")
+    targets = read_targets(shop.sequences, "test")
     share = (targets.item_index == top).sum() / len(targets)
     heads, regression = found[HEADS], found[LOGISTIC]
     assert heads["items_shown"] == 1  # type: ignore[index]
@@ -107,7 +108,7 @@ def test_a_model_without_heads_is_said_to_have_none(shop: Paths, params: Params)
 
 
 def test_one_type_of_event_is_nothing_to_tell_apart(shop: Paths, params: Params) -> None:
-    sequences = arrays.read_sequences(shop.sequences)
+    sequences = read_sequences(shop.sequences)
     found = figures(shop, params, Oracle, dataclasses.replace(sequences, event_type=np.full_like(sequences.event_type, BUY)))
     assert found["next_event_type"]["classes"] == ["purchase"]
     assert "one type, purchase" in str(found["next_event_type"]["reason"])
@@ -115,7 +116,7 @@ def test_one_type_of_event_is_nothing_to_tell_apart(shop: Paths, params: Params)
 
 
 def test_a_window_in_which_everybody_buys_is_nothing_to_tell_apart(shop: Paths, params: Params) -> None:
-    sequences, split = arrays.read_sequences(shop.sequences), arrays.read_split(shop.sequences)
+    sequences, split = read_sequences(shop.sequences), read_split(shop.sequences)
     moments = Moments(sequences)
     users = np.arange(len(sequences))
     _, buys = moments.bought.next_after(users, np.full(len(users), split.test_start))

@@ -8,7 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from footfall import arrays
+from footfall.arrays.histories import read_analysed, read_sequences, read_users
+from footfall.arrays.vocabularies import read_vocabulary
+from footfall.arrays.windows import WINDOWS, Split, read_split, read_targets
 from footfall.errors import SourceError
 from footfall.judging import read_labels
 from footfall.manifest import write_manifest
@@ -50,8 +52,8 @@ def paths(tmp_path: Path) -> Paths:
 def test_every_event_of_a_consenting_user_is_in_and_who_refuses_is_not(paths: Paths, params: Params) -> None:
     make_sequences(paths, params)
 
-    sequences = arrays.read_sequences(paths.sequences)
-    assert arrays.read_users(paths.sequences) == [ANN, BOB]
+    sequences = read_sequences(paths.sequences)
+    assert read_users(paths.sequences) == [ANN, BOB]
     assert sequences.offsets.tolist() == [0, 5, 9]
     assert sequences.item_index.tolist() == [1, 1, 0, 1, 0, 0, 0, 0, 1]
     assert sequences.occurred_at.tolist()[:2] == [us(day(1)), us(day(71.9))]
@@ -60,13 +62,13 @@ def test_every_event_of_a_consenting_user_is_in_and_who_refuses_is_not(paths: Pa
 def test_the_vocabulary_sees_train_alone_and_neither_petrol_nor_who_refuses(paths: Paths, params: Params) -> None:
     make_sequences(paths, params)
 
-    assert arrays.read_vocabulary(paths.sequences).item_ids == ("apple",)
+    assert read_vocabulary(paths.sequences).item_ids == ("apple",)
 
 
 def test_targets_keep_items_outside_the_vocabulary_and_ask_for_history_before_each_window(paths: Paths, params: Params) -> None:
     make_sequences(paths, params)
 
-    validation, test = (arrays.read_targets(paths.sequences, window) for window in arrays.WINDOWS)
+    validation, test = (read_targets(paths.sequences, window) for window in WINDOWS)
     assert (validation.users.tolist(), validation.item_index.tolist()) == ([0], [0])
     assert (test.users.tolist(), test.item_index.tolist()) == ([0], [0])
 
@@ -74,7 +76,7 @@ def test_targets_keep_items_outside_the_vocabulary_and_ask_for_history_before_ea
 def test_the_split_says_where_train_validation_and_test_part(paths: Paths, params: Params) -> None:
     make_sequences(paths, params)
 
-    assert arrays.read_split(paths.sequences) == arrays.Split(us(day(72)), us(day(86)), us(day(100)))
+    assert read_split(paths.sequences) == Split(us(day(72)), us(day(86)), us(day(100)))
     assert '"iso": "2017-05-12T00:00:00+00:00"' in (paths.sequences / "split.json").read_text()
 
 
@@ -105,20 +107,20 @@ def test_a_damaged_table_is_named(paths: Paths, params: Params) -> None:
 
 def test_who_refuses_to_be_analysed_is_learnt_from_and_not_counted(paths: Paths, params: Params) -> None:
     make_sequences(paths, params)
-    assert [len(arrays.read_targets(paths.sequences, window)) for window in arrays.WINDOWS] == [1, 1]
-    before = arrays.read_users(paths.sequences)
-    assert arrays.read_analysed(paths.sequences).tolist() == list(range(len(before)))
+    assert [len(read_targets(paths.sequences, window)) for window in WINDOWS] == [1, 1]
+    before = read_users(paths.sequences)
+    assert read_analysed(paths.sequences).tolist() == list(range(len(before)))
 
     people = users(ANN, BOB, CY, refusing=(CY,)).to_pylist()
     people = [row | {"consent": '{"analyse": false}'} if row["user_id"] == ANN else row for row in people]
     write_parquet(paths.tables / "users.parquet", pa.Table.from_pylist(people, users(ANN).schema))
     write_manifest(paths.tables)
     make_sequences(paths, params)
-    assert arrays.read_users(paths.sequences) == before
-    assert [before[user] for user in arrays.read_analysed(paths.sequences)] == [user for user in before if user != ANN]
-    assert [len(arrays.read_targets(paths.sequences, window)) for window in arrays.WINDOWS] == [0, 0]
+    assert read_users(paths.sequences) == before
+    assert [before[user] for user in read_analysed(paths.sequences)] == [user for user in before if user != ANN]
+    assert [len(read_targets(paths.sequences, window)) for window in WINDOWS] == [0, 0]
     window = replace(params.data, as_of=day(100))
-    assert not len(read_labels(paths.tables, replace(params, data=window), arrays.read_vocabulary(paths.sequences)))
+    assert not len(read_labels(paths.tables, replace(params, data=window), read_vocabulary(paths.sequences)))
 
 
 def test_a_least_count_of_zero_lets_in_what_nobody_has_bought_but_the_shop_offers(paths: Paths, params: Params) -> None:
@@ -131,6 +133,6 @@ def test_a_least_count_of_zero_lets_in_what_nobody_has_bought_but_the_shop_offer
     write_manifest(paths.tables)
     make_sequences(paths, replace(params, split=replace(params.split, vocabulary_min_count=0)))
 
-    assert arrays.read_vocabulary(paths.sequences).item_ids == ("apple", "pear", "plum")
+    assert read_vocabulary(paths.sequences).item_ids == ("apple", "pear", "plum")
     make_sequences(paths, replace(params, split=replace(params.split, vocabulary_min_count=1)))
-    assert arrays.read_vocabulary(paths.sequences).item_ids == ("apple",)
+    assert read_vocabulary(paths.sequences).item_ids == ("apple",)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from footfall import arrays
+from footfall.arrays.histories import ARRAYS, SIGNALS, read_sequences, write_sequences
+from footfall.arrays.vocabularies import QUERIES_FILE, read_queries, read_vocabulary, write_queries
 from footfall.contracts import CATALOGUE, EVENTS, USERS, C
 from footfall.core.sequences import Sequences
 from footfall.core.vocabulary import Vocabulary
@@ -61,8 +62,8 @@ def test_a_query_is_known_when_enough_users_typed_it_before_the_cut(tmp_path: Pa
     rows += [search(ANN, "pears", 5), search(DAN, "pears", 6), search(BOB, "  ", 7), search(ANN, " ", 8), buy(ANN, 9), buy(BOB, 90)]
     paths = make(tmp_path, params, *rows, refusing=(DAN,))
 
-    assert arrays.read_queries(paths.sequences) == Vocabulary(("green tea",))  # soap: one user before the cut; pears: one who does not refuse
-    sequences = arrays.read_sequences(paths.sequences)
+    assert read_queries(paths.sequences) == Vocabulary(("green tea",))  # soap: one user before the cut; pears: one who does not refuse
+    sequences = read_sequences(paths.sequences)
     assert sequences.query_index is not None
     assert sequences.take(np.array([0])).query_index.tolist() == [1, 0, 0, 0, 0]  # type: ignore[union-attr]
     assert sequences.item_index.tolist().count(1) == 2
@@ -71,7 +72,7 @@ def test_a_query_is_known_when_enough_users_typed_it_before_the_cut(tmp_path: Pa
 def test_durations_become_codes(tmp_path: Path, params: Params) -> None:
     paths = make(tmp_path, params, view(ANN, 0.5, 1), view(ANN, 5.0, 2), view(ANN, None, 3), buy(ANN, 4), view(BOB, 1e6, 90))
 
-    sequences = arrays.read_sequences(paths.sequences)
+    sequences = read_sequences(paths.sequences)
     assert sequences.duration is not None
     assert sequences.duration.tolist() == [1, 4, 0, 0, 15]
     assert sequences.query_index is None
@@ -80,11 +81,11 @@ def test_durations_become_codes(tmp_path: Path, params: Params) -> None:
 def test_a_shop_without_either_before_the_cut_has_no_file_for_it(tmp_path: Path, params: Params) -> None:
     paths = make(tmp_path, params, buy(ANN, 1), search(ANN, "tea", 73), search(BOB, "tea", 2), search(BOB, None, 3), view(ANN, 4.0, 80))
 
-    sequences = arrays.read_sequences(paths.sequences)
+    sequences = read_sequences(paths.sequences)
     assert sequences.query_index is None
     assert sequences.duration is None
-    assert arrays.read_queries(paths.sequences) is None
-    assert not {path.stem for path in paths.sequences.iterdir()} & {*arrays.SIGNALS, "queries"}
+    assert read_queries(paths.sequences) is None
+    assert not {path.stem for path in paths.sequences.iterdir()} & {*SIGNALS, "queries"}
 
 
 def test_a_request_is_encoded_as_the_arrays_are(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,9 +103,9 @@ def test_a_request_is_encoded_as_the_arrays_are(tmp_path: Path, params: Params, 
     paths = make(tmp_path, params, *rows)
     use_table_scorer(monkeypatch)
     recommender = Recommender.open(make_bundle_by_hand(tmp_path / "bundle", items=2, queries=("tea",)))
-    vocabulary = arrays.read_vocabulary(paths.sequences)
+    vocabulary = read_vocabulary(paths.sequences)
     labels = read_labels(paths.tables, params, vocabulary)
-    offline = arrays.read_sequences(paths.sequences).before(labels.start)
+    offline = read_sequences(paths.sequences).before(labels.start)
 
     online = recommender.encode(labels.histories)
     np.testing.assert_array_equal(online.query_index, offline.query_index)
@@ -117,23 +118,23 @@ def test_a_request_is_encoded_as_the_arrays_are(tmp_path: Path, params: Params, 
 def test_arrays_round_trip_with_signals_and_name_what_is_missing(tmp_path: Path) -> None:
     offsets = np.array([0, 1, 3], np.int64)
     written = Sequences(np.array([0, 2, 1], np.int32), np.array([0, 2, 4], np.int8), np.arange(3), offsets, np.array([1, 0, 0]), np.array([0, 5, 0]))  # type: ignore[arg-type]
-    arrays.write_sequences(tmp_path, written)
-    arrays.write_queries(tmp_path, Vocabulary(("tea",)))
+    write_sequences(tmp_path, written)
+    write_queries(tmp_path, Vocabulary(("tea",)))
 
-    read = arrays.read_sequences(tmp_path)
-    for name in (*arrays.ARRAYS, *arrays.SIGNALS):
+    read = read_sequences(tmp_path)
+    for name in (*ARRAYS, *SIGNALS):
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
     (tmp_path / "query_index.npy").unlink()
     with pytest.raises(SourceError, match="array is missing") as caught:
-        arrays.read_sequences(tmp_path)
+        read_sequences(tmp_path)
     assert caught.value.where == str(tmp_path / "query_index.npy")
 
 
 def test_queries_with_a_gap_are_refused(tmp_path: Path) -> None:
-    arrays.write_queries(tmp_path, Vocabulary(("soap", "tea")))
-    path = tmp_path / arrays.QUERIES_FILE
+    write_queries(tmp_path, Vocabulary(("soap", "tea")))
+    path = tmp_path / QUERIES_FILE
     from footfall.tables import read_parquet
 
     write_parquet(path, read_parquet(path).slice(1))
     with pytest.raises(SourceError, match="queries has gaps"):
-        arrays.read_queries(tmp_path)
+        read_queries(tmp_path)

@@ -18,7 +18,9 @@ import torch
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from footfall import arrays
+from footfall.arrays.histories import write_sequences
+from footfall.arrays.vocabularies import write_vocabulary
+from footfall.arrays.windows import Split, write_split
 from footfall.core.vocabulary import Vocabulary
 from footfall.errors import SourceError
 from footfall.manifest import write_manifest
@@ -95,9 +97,9 @@ def params(checkout: Path) -> Params:
 def paths(tmp_path: Path) -> Paths:
     """A workspace with data/sequences."""
     paths = Paths(tmp_path)
-    arrays.write_sequences(paths.sequences, habits())
-    arrays.write_vocabulary(paths.sequences, Vocabulary(tuple(f"i{n:02d}" for n in range(ITEMS))))
-    arrays.write_split(paths.sequences, arrays.Split(49 * DAY_US, 63 * DAY_US, 77 * DAY_US))
+    write_sequences(paths.sequences, habits())
+    write_vocabulary(paths.sequences, Vocabulary(tuple(f"i{n:02d}" for n in range(ITEMS))))
+    write_split(paths.sequences, Split(49 * DAY_US, 63 * DAY_US, 77 * DAY_US))
     write_manifest(paths.sequences)
     return paths
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from footfall.arrays import Targets
+from footfall.arrays.windows import Targets
 from footfall.core.sequences import Sequences
 from footfall.errors import SourceError
 from footfall.model.parallel import Processes

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from footfall import arrays
+from footfall.arrays.histories import write_sequences
+from footfall.arrays.vocabularies import write_vocabulary
+from footfall.arrays.windows import WINDOWS, Split, write_split, write_targets
 from footfall.core.vocabulary import Vocabulary
 from footfall.manifest import write_manifest
 from footfall.params import Train
@@ -35,11 +37,11 @@ def targets() -> pa.Table:
 
 def workspace(root: Path) -> Paths:
     paths = Paths(root)
-    arrays.write_sequences(paths.sequences, habits())
-    arrays.write_vocabulary(paths.sequences, Vocabulary(tuple(f"i{n:02d}" for n in range(ITEMS))))
-    arrays.write_split(paths.sequences, arrays.Split(49 * DAY_US, 63 * DAY_US, 77 * DAY_US))
-    for window in arrays.WINDOWS:
-        arrays.write_targets(paths.sequences, window, targets())
+    write_sequences(paths.sequences, habits())
+    write_vocabulary(paths.sequences, Vocabulary(tuple(f"i{n:02d}" for n in range(ITEMS))))
+    write_split(paths.sequences, Split(49 * DAY_US, 63 * DAY_US, 77 * DAY_US))
+    for window in WINDOWS:
+        write_targets(paths.sequences, window, targets())
     write_manifest(paths.sequences)
     return paths
 

@@ -1,24 +1,9 @@
-"""Reading and writing data/sequences: the arrays, the vocabulary, the users, the split and the targets.
-
-    item_index.npy event_type.npy occurred_at.npy offsets.npy   Sequences
-    query_index.npy duration.npy   likewise, each where the shop has it
-    analysed.npy         which users do not refuse to be analysed
-    users.parquet        user_id in the order of the user positions 0..U-1
-    vocabulary.parquet   VOCABULARY contract
-    queries.parquet      QUERIES contract, beside query_index.npy
-    split.json           as_of, test_start, train_end: ISO and microseconds
-    targets_validation.parquet targets_test.parquet   user (position), item_id, item_index (0: outside the vocabulary)
-
-Needs numpy and pyarrow only, because the training stage reads through it.
-"""
+"""The histories of data/sequences: the arrays of events, and whose they are."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,59 +12,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from footfall.contracts import QUERIES, VOCABULARY, C, Contract
+from footfall.arrays import REMAKE
+from footfall.arrays.vocabularies import QUERIES_FILE
+from footfall.contracts import C
 from footfall.core.sequences import Sequences
-from footfall.core.vocabulary import Vocabulary
 from footfall.errors import SourceError
-from footfall.manifest import CACHE
-from footfall.tables import read_parquet, replacing, write_parquet, write_text
+from footfall.tables import read_parquet, replacing, write_parquet
 
 ARRAYS = {"item_index": np.int32, "event_type": np.int8, "occurred_at": np.int64, "offsets": np.int64}
 SIGNALS = {"query_index": np.int32, "duration": np.int8}
 """Arrays that only some shops have."""
-USER = "user"
-"""Column of the targets tables: a user's position in `Sequences`."""
-QUERIES_FILE = f"{QUERIES.name}.parquet"
-WINDOWS = ("validation", "test")
-REMAKE = f"{CACHE}, or dvc repro --force sequences"
-"""What mends a damaged array."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Moments that part the events, in microseconds: train | train_end | validation | test_start | test | as_of."""
-
-    train_end: int
-    test_start: int
-    as_of: int
-
-    def start(self, window: str) -> int:
-        """First moment of "validation" or "test": histories for its labels end before it."""
-        return {"validation": self.train_end, "test": self.test_start}[window]
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What T users bought in their first basket of one window.
-
-    Attributes:
-        users: (T,) int64 positions in `Sequences`, ascending.
-        item_index: (N,) int32, user after user; 0 for an item outside the vocabulary, which still counts as a target.
-        offsets: (T + 1,) int64; user t owns item_index[offsets[t]:offsets[t + 1]].
-    """
-
-    users: npt.NDArray[np.int64]
-    item_index: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        """T, the number of users with a basket in the window."""
-        return len(self.users)
-
-    @property
-    def sizes(self) -> npt.NDArray[np.int64]:
-        """(T,) distinct items a user, inside the vocabulary or not."""
-        return np.diff(self.offsets)
 
 
 def write_sequences(folder: Path, sequences: Sequences) -> None:
@@ -189,52 +131,6 @@ def _read_array(path: Path, kind: np.dtype[np.generic]) -> npt.NDArray[np.generi
     return array
 
 
-def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
-    """Write vocabulary.parquet."""
-    _write_index(folder, VOCABULARY, vocabulary)
-
-
-def write_queries(folder: Path, queries: Vocabulary) -> None:
-    """Write queries.parquet: normalised texts."""
-    _write_index(folder, QUERIES, queries)
-
-
-def read_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary of data/sequences (or of a bundle: same file name).
-
-    Raises:
-        SourceError: no readable file, or indices that are not 1, 2, 3 ...
-    """
-    return _read_index(folder, VOCABULARY)
-
-
-def read_queries(folder: Path) -> Vocabulary | None:
-    """The normalised texts of data/sequences (or of a bundle) by their query_index; None where the shop has none.
-
-    Raises:
-        SourceError: a file that cannot be read, or indices that are not 1, 2, 3 ...
-    """
-    return _read_index(folder, QUERIES) if (folder / QUERIES_FILE).exists() else None
-
-
-def _write_index(folder: Path, contract: Contract, vocabulary: Vocabulary) -> None:
-    """Write <contract>.parquet: index and word."""
-    index, word = contract.schema.names
-    numbers = np.arange(1, len(vocabulary) + 1, dtype=np.int32)
-    table = pa.table({index: numbers, word: pa.array(vocabulary.item_ids, pa.string())})
-    write_parquet(folder / f"{contract.name}.parquet", contract.check(table))
-
-
-def _read_index(folder: Path, contract: Contract) -> Vocabulary:
-    path = folder / f"{contract.name}.parquet"
-    index, word = contract.schema.names
-    table = contract.check(read_parquet(path, next_step=REMAKE), where=path)
-    numbers = table.column(index).to_numpy()
-    if not np.array_equal(numbers, np.arange(1, len(numbers) + 1)):
-        raise SourceError(f"{contract.name} has gaps", where=path, expected=f"{index} 1 to {len(numbers)}", next_step=REMAKE)
-    return Vocabulary(tuple(table.column(word).to_pylist()))
-
-
 def write_users(folder: Path, user_ids: pa.Array) -> None:
     """Write users.parquet: user position p is row p."""
     write_parquet(folder / "users.parquet", pa.table({C.USER_ID: user_ids.cast(pa.string())}))
@@ -259,44 +155,3 @@ def read_analysed(folder: Path) -> npt.NDArray[np.int64]:
         SourceError: no readable array.
     """
     return np.flatnonzero(_read_array(folder / "analysed.npy", np.dtype(np.bool_)))
-
-
-def write_split(folder: Path, split: Split) -> None:
-    """Write split.json."""
-    moments = {name: {"iso": _iso(getattr(split, name)), "us": getattr(split, name)} for name in ("train_end", "test_start", "as_of")}
-    write_text(folder / "split.json", json.dumps(moments, indent=1, sort_keys=True) + "\n")
-
-
-def read_split(folder: Path) -> Split:
-    """The moments that part the events.
-
-    Raises:
-        SourceError: no readable split.json.
-    """
-    path = folder / "split.json"
-    try:
-        moments = json.loads(path.read_text(encoding="utf-8"))
-        return Split(**{name: int(moments[name]["us"]) for name in ("train_end", "test_start", "as_of")})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError("split cannot be read", where=path, found=type(error).__name__, next_step=REMAKE) from error
-
-
-def _iso(moment_us: int) -> str:
-    return datetime.fromtimestamp(moment_us / 1_000_000, UTC).isoformat()
-
-
-def write_targets(folder: Path, window: str, table: pa.Table) -> None:
-    """Write targets_<window>.parquet: columns user, item_id, item_index, sorted by user and item_id."""
-    write_parquet(folder / f"targets_{window}.parquet", table)
-
-
-def read_targets(folder: Path, window: str) -> Targets:
-    """Targets of "validation" or "test".
-
-    Raises:
-        SourceError: no readable file.
-    """
-    table = read_parquet(folder / f"targets_{window}.parquet", (USER, C.ITEM_INDEX), next_step=REMAKE)
-    users, counts = np.unique(table.column(USER).to_numpy(), return_counts=True)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Targets(users.astype(np.int64), table.column(C.ITEM_INDEX).to_numpy().astype(np.int32), offsets)
