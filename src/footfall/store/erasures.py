@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,15 +18,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from footfall.errors import StoreError
+from footfall.store import user_rows
 from footfall.store.engine import reading, writing
 from footfall.store.moments import from_us, to_us
-from footfall.store.revisions import renew, take_turn
 from footfall.store.rows import insert_new
-from footfall.store.tables import UPDATED_AT, consents, erasures, events, exposures, relations, users, withdrawals
+from footfall.store.tables import erasures, events
 
 _CHUNK = 200
-_TOLD = ("users", "relations")
-"""Of the tables, those that `revisions` counts."""
 _ANYBODY = "SELECT 1 FROM footfall_erasures LIMIT 1"
 """Asked at every write, so in the drivers' own words: building it would cost as much as the answer."""
 
@@ -74,7 +71,7 @@ def begin(engine: Engine, user_id: str, requested_at: datetime) -> tuple[Erasure
     """
     subject, at_us = subject_of(user_id), to_us(requested_at)
     mine = (erasures.c.subject == subject, erasures.c.finished_at.is_(None))
-    with _shredding(engine) as connection:
+    with user_rows.shredding(engine) as connection:
         open_one = connection.execute(sa.select(erasures).where(*mine).order_by(erasures.c.requested_at).limit(1)).first()
         if open_one is None:
             record = Erasure(f"{requested_at:%Y%m%d}-{secrets.token_hex(6)}", subject, requested_at)
@@ -83,7 +80,7 @@ def begin(engine: Engine, user_id: str, requested_at: datetime) -> tuple[Erasure
             at_us = max(at_us, int(open_one.requested_at))
             record = Erasure(open_one.erasure_id, subject, from_us(at_us), None, open_one.certificate)
             connection.execute(sa.update(erasures).where(erasures.c.erasure_id == record.erasure_id).values(requested_at=at_us))
-        return record, _delete(connection, user_id, at_us, everything=True)
+        return record, user_rows.delete(connection, user_id, at_us, everything=True)
 
 
 def finish(engine: Engine, erasure_id: str, certificate: str, finished_at: datetime | None) -> None:
@@ -150,44 +147,27 @@ def apply_erasures(engine: Engine) -> dict[str, int]:
     erased, total = subjects(engine), Counter[str]()
     if not erased:
         return dict(total)
-    for user_id in _users(engine):
+    for user_id in user_rows.owners(engine):
         if (at_us := erased.get(subject_of(user_id))) is not None:
-            total.update(sweep(engine, user_id, from_us(at_us)))
+            total.update(user_rows.sweep(engine, user_id, from_us(at_us)))
     return dict(total)
-
-
-def sweep(engine: Engine, user_id: str, until: datetime) -> dict[str, int]:
-    """Delete what this user did at or before `until`: what was being written while `begin` committed. Returns how many rows went, by table."""
-    if not any(left_in(engine, user_id, until).values()):
-        return {}
-    with _shredding(engine) as connection:
-        return _delete(connection, user_id, to_us(until), everything=False)
 
 
 def sweep_subject(engine: Engine, subject: str, until: datetime) -> dict[str, int]:
-    """`sweep` for somebody of whom only the digest is known."""
+    """`user_rows.sweep` for somebody of whom only the digest is known."""
     total = Counter[str]()
-    for user_id in _users(engine):
+    for user_id in user_rows.owners(engine):
         if subject_of(user_id) == subject:
-            total.update(sweep(engine, user_id, until))
+            total.update(user_rows.sweep(engine, user_id, until))
     return dict(total)
 
 
-def left_in(engine: Engine, user_id: str, until: datetime) -> dict[str, int]:
-    """How many rows from at or before `until` the store still has of one user, by table."""
-    with reading(engine) as connection:
-        return {
-            table.name.removeprefix("footfall_"): connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one()
-            for table, where in _rows_of(connection, user_id, to_us(until), everything=False)
-        }
-
-
 def left(engine: Engine, subject: str, until: datetime) -> dict[str, int]:
-    """`left_in` for somebody of whom only the digest is known."""
+    """`user_rows.left_in` for somebody of whom only the digest is known."""
     total = Counter[str]()
-    for user_id in _users(engine):
+    for user_id in user_rows.owners(engine):
         if subject_of(user_id) == subject:
-            total.update(left_in(engine, user_id, until))
+            total.update(user_rows.left_in(engine, user_id, until))
     return dict(total)
 
 
@@ -214,66 +194,6 @@ def erased_until(connection: Connection, user_ids: Iterable[str]) -> dict[str, i
         rows = connection.execute(query.where(erasures.c.subject.in_(names[start : start + _CHUNK])))
         found |= {asked[row[0]]: int(row[1]) for row in rows}
     return found
-
-
-def _rows_of(connection: Connection, user_id: str, until_us: int, *, everything: bool) -> list[tuple[sa.Table, list[Any]]]:
-    """(table, conditions) for all rows of a user, or for those from at or before `until_us`; withdrawals first, which need the events."""
-    before = [] if everything else [sa.or_(events.c.occurred_at <= until_us, events.c.received_at <= until_us)]
-    mine = [events.c.user_id == user_id, *before]
-    said = [consents.c.user_id == user_id]
-    related = sa.or_(relations.c.user_id == user_id, relations.c.other_user_id == user_id)
-    if not everything:
-        # a word about consent without a date is old, unless the user has come back
-        back = connection.execute(sa.select(events.c.seq).where(events.c.user_id == user_id, events.c.occurred_at > until_us).limit(1)).first()
-        dated = consents.c.recorded_at <= until_us
-        said.append(dated if back else sa.or_(dated, consents.c.recorded_at.is_(None)))
-    return [
-        (withdrawals, [withdrawals.c.event_id.in_(sa.select(events.c.event_id).where(*mine))]),
-        (events, mine),
-        (exposures, [exposures.c.user_id == user_id, *([] if everything else [exposures.c.shown_at <= until_us])]),
-        (consents, said),
-        (users, [users.c.user_id == user_id, *([] if everything else [users.c[UPDATED_AT] <= until_us])]),
-        # those of the other one too, who is not erased: they name this user
-        (relations, [related, *([] if everything else [relations.c[UPDATED_AT] <= until_us])]),
-    ]
-
-
-def _delete(connection: Connection, user_id: str, until_us: int, *, everything: bool) -> dict[str, int]:
-    gone = {}
-    for subject in _TOLD:  # before any row: whoever writes about them must not wait for us while we wait for them
-        take_turn(connection, subject)
-    for table, where in _rows_of(connection, user_id, until_us, everything=everything):
-        gone[table.name.removeprefix("footfall_")] = connection.execute(sa.delete(table).where(*where)).rowcount
-    for subject in filter(gone.get, _TOLD):
-        renew(connection, subject)
-    return gone
-
-
-def _users(engine: Engine) -> Iterator[str]:
-    """Everybody of whom the store has a row."""
-    known: set[str] = set()
-    with reading(engine) as connection:
-        for column in (events.c.user_id, exposures.c.user_id, consents.c.user_id, users.c.user_id, relations.c.user_id, relations.c.other_user_id):
-            known.update(name for name in connection.execute(sa.select(column).distinct()).scalars() if name is not None)
-    yield from sorted(known)
-
-
-@contextmanager
-def _shredding(engine: Engine) -> Iterator[Connection]:
-    """`writing`, after which the deleted rows cannot be read from SQLite's file either: zeroed in its pages, and gone from its log."""
-    if engine.dialect.name != "sqlite":
-        with writing(engine) as connection:
-            yield connection
-        return
-    with writing(engine) as connection:
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")
-        try:
-            yield connection
-        finally:
-            connection.exec_driver_sql("PRAGMA secure_delete=OFF")
-    with closing(engine.raw_connection()) as raw:
-        # a reader that lasts may hold it up; then the next checkpoint does it
-        raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
 
 def _record(row: Any) -> Erasure:

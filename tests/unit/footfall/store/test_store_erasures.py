@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from footfall.contracts import EVENTS, EXPOSURES, RELATIONS, USERS, C
 from footfall.errors import StoreError
-from footfall.store import Engine, consent, erasures, events, exposures, open_store, revisions, shop_relations, shop_users
+from footfall.store import Engine, consent, erasures, events, exposures, open_store, revisions, shop_relations, shop_users, user_rows
 from footfall.store.engine import writing
 from footfall.store.moments import to_us
 from footfall.store.revisions import take_turn
@@ -81,7 +81,7 @@ def test_what_the_shop_said_before_does_not_come_back_and_what_it_says_after_is_
     assert shop_users.put(engine, [shop_users.Told("u1", {"tier": "new"})], NOON + 61 * MINUTE) == 1
     assert shop_relations.put(engine, related, NOON + 61 * MINUTE) == 2
 
-    assert erasures.sweep(engine, "u1", ERASED_AT) == {}
+    assert user_rows.sweep(engine, "u1", ERASED_AT) == {}
     assert shop_users.attributes(engine, "u1") == {"tier": "new"}
 
 
@@ -167,8 +167,8 @@ def test_rows_written_while_the_erasure_committed_are_swept(engine: Engine) -> N
     with engine.begin() as connection:  # another transaction, which had asked about erasures just before
         names = EVENTS.schema.names
         events.append_rows(connection, names, to_rows(events_table(event("a"), event("c", **OTHER)), names), {})
-    assert erasures.sweep(engine, "u1", record.requested_at)["events"] == 1
-    assert erasures.sweep(engine, "u1", record.requested_at) == {}
+    assert user_rows.sweep(engine, "u1", record.requested_at)["events"] == 1
+    assert user_rows.sweep(engine, "u1", record.requested_at) == {}
     assert events.count(engine) == 1
 
 
