@@ -72,19 +72,20 @@ def make_metrics(paths: Paths, params: Params) -> Metrics:
     others = other_slates(paths, split, history, len(recommender.vocabulary), params.evaluate)
     learnt = Learnt(_train_counts(paths, split, len(recommender.vocabulary)), history, *_said_of(paths, recommender.vocabulary))
     metrics = evaluate(recommender, history, targets, split.test_start, params.evaluate, others, learnt)
-    metrics = replace(metrics, **_told(paths, recommender, split, targets, params.evaluate))
+    metrics = replace(metrics, **_told(paths, recommender, split, targets, params))
     write_text(paths.metrics_report, metrics.to_json())
     return metrics
 
 
-def _told(paths: Paths, recommender: Recommender, split: Split, targets: Targets, params: Evaluate) -> dict[str, dict[str, Any]]:
+def _told(paths: Paths, recommender: Recommender, split: Split, targets: Targets, params: Params) -> dict[str, dict[str, Any]]:
     """What is said beside a ranking, section by section, over the users who may be counted; the targets' users are among them."""
     users = read_analysed(paths.sequences)
     analysed, placed = read_sequences(paths.sequences).take(users), replace(targets, users=np.searchsorted(users, targets.users))
+    asked = params.release.min_explained_share
     return {
-        "heads": head_figures(recommender, analysed, split, placed, params),
-        "purchase_chance": rounded(chance_figures(recommender, analysed, split, params)),
-        "explanations": rounded(explanation_figures(recommender, analysed, split.test_start, params)),
+        "heads": head_figures(recommender, analysed, split, placed, params.evaluate),
+        "purchase_chance": rounded(chance_figures(recommender, analysed, split, params.evaluate)),
+        "explanations": rounded(explanation_figures(recommender, analysed, split.test_start, params.evaluate, asked)),
     }
 
 

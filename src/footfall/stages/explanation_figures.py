@@ -20,14 +20,12 @@ from footfall.core.sequences import Int64, Sequences
 from footfall.params import Evaluate
 from footfall.recommender import FUSED, Recommender
 
-ASKED = 0.9
-"""Share of explanations that must pass; what the release gate refuses by is `release.min_explained_share`."""
 MOST_USERS = 40
 """Users whose slates are explained, evenly spaced among all: 400 lines, in a few seconds."""
 _FEWEST = 2  # events of a history of which one can be cited and another left out
 
 
-def explanation_figures(recommender: Recommender, analysed: Sequences, at: int, params: Evaluate) -> dict[str, Any]:
+def explanation_figures(recommender: Recommender, analysed: Sequences, at: int, params: Evaluate, asked: float) -> dict[str, Any]:
     """The share of explanations that pass, with its interval over users.
 
     Args:
@@ -35,6 +33,7 @@ def explanation_figures(recommender: Recommender, analysed: Sequences, at: int, 
         analysed: all events of the users who may be counted.
         at: first moment of the test window, microseconds.
         params: k lines a slate, resamples and seed.
+        asked: share that must pass; the release gate refuses by it.
     """
     history, draw = analysed.before(at), np.random.default_rng(params.seed)
     users = evenly(np.flatnonzero(history.lengths >= _FEWEST), MOST_USERS)
@@ -47,7 +46,7 @@ def explanation_figures(recommender: Recommender, analysed: Sequences, at: int, 
         events += [len(places) for places in cited if places]
         if len(judged := _judge(recommender, own, at, columns, cited, draw)):
             passes.append(float(judged.mean()))
-    facts = {"users": len(users), "lines": lines, "cited": len(events) / max(lines, 1), "asked": ASKED, "policy": FUSED}
+    facts = {"users": len(users), "lines": lines, "cited": len(events) / max(lines, 1), "asked": asked, "policy": FUSED}
     if not passes:
         return facts | {"reason": "no line has an event that carried it and others beside"}
     found = interval(np.array(passes), params.bootstrap, params.seed)

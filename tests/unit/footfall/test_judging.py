@@ -28,7 +28,6 @@ from footfall.params import Params
 from footfall.paths import Paths
 from footfall.recommender import FUSED, FUSED_WITHOUT_MODEL, Recommender
 from footfall.signing import VERIFY, verify_key, verify_keys_in
-from footfall.stages.explanation_figures import ASKED
 from tests.unit.footfall.small_shop import AS_OF, USER_IDS, make_shop, small_params, use_table_scorer, write_weights
 
 GOOD = {"model": 0.0, "personal_frequency": 1.0, "item_to_item": 0.01}
@@ -182,10 +181,6 @@ def test_explanations_that_fail_their_test_refuse_a_release_and_none_at_all_do_n
             assert [check["ok"] for check in evidence["checks"] if check["name"] == "explanations"] == ([name == "at"] if told else [])
             outcomes[name, against is None] = decide(evidence, params.release)[0]
     assert outcomes == {(name, first): "refuse" if name == "below" else "promote" for name in ("below", "at", "without") for first in (False, True)}
-
-
-def test_what_the_gate_asks_of_explanations_is_what_evaluation_says_is_asked(params: Params) -> None:
-    assert params.release.min_explained_share == ASKED
 
 
 def test_a_slice_that_loses_refuses_although_the_average_holds(champion: Path, make: Callable[..., Path], shop: Paths, params: Params) -> None:
