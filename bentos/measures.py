@@ -77,7 +77,7 @@ class Measures:
         self._away = Gauge("footfall_store_away", "1 while the live store does not answer", multiprocess_mode="livemax", registry=own)
 
     def count_request(self, route: str, status: int, seconds: float, release: str | None = None) -> None:
-        """One request answered by a release; by the champion that serves now, where it was answered without asking any."""
+        """One request answered by a release; where none answered it, it counts for the champion that serves now."""
         whose = release or self._serving
         self._requests.labels(route, str(status), whose).inc()
         self._seconds.labels(route, whose).observe(seconds)
